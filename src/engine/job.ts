@@ -1,0 +1,140 @@
+import type { ErrorRecord } from '../lib/errors.ts'
+import type { Json } from './json.ts'
+import type { JobKind, JobSpec } from './spec.ts'
+import type { Domain, Progress, StageName } from './stage.ts'
+
+/** The release of the record's shape. A newer one is refused by name (R37). */
+export const RECORD_FORMAT = 1
+
+export type JobStatus = 'pending' | 'running' | 'stalled' | 'completed' | 'failed' | 'cancelled' | 'timeout'
+
+/** Something the user should know that did not stop the job. */
+export interface Warning {
+  /** The step it was born in: a reply shows only its own. */
+  step: number
+  code: WarningCode
+  message: string
+}
+
+export type WarningCode =
+  | 'omitted'
+  | 'metadata'
+  | 'own_place'
+  | 'state_recovered'
+  | 'retry'
+  | 'taken_over'
+  | 'empty_source'
+  | 'refused_entry'
+  | 'damaged_entry'
+  | 'not_restored'
+  | 'slow_listing'
+  | 'unknown'
+
+/** A participant: one source (later also one database), with its own verdict. */
+export interface Part {
+  name: string
+  critical: boolean
+  status: 'pending' | 'running' | 'completed' | 'failed'
+  files: number
+  bytes: number
+  /** Selected paths that are not in the backup. */
+  omitted: number
+  error: string | null
+}
+
+export interface Totals {
+  /** Everything stored: files, folders, links. */
+  entries: number
+  files: number
+  bytesRead: number
+  bytesWritten: number
+  /** As counted by init; null until known. */
+  filesExpected: number | null
+  bytesExpected: number | null
+}
+
+export interface Lease {
+  epoch: number
+  /** `host|boot|pid|start|thread` */
+  owner: string
+  /** Wall clock, for other machines. */
+  until: number
+  /** Boot id and monotonic end, for this machine: a jump of the wall clock changes nothing (R34). */
+  boot: string
+  untilMono: number
+  released: boolean
+}
+
+/**
+ * The record: everything that is true about a job, in ≤ 16 kB whatever the number of files and
+ * parts. What grows lies in work files whose valid length stands here.
+ */
+export interface Job {
+  readonly format: typeof RECORD_FORMAT
+  /** Allocated by an exclusive mkdir of `jobs/<number>`. */
+  readonly number: number
+  /** `20260629-121045-000001`: sorts, prints, names the log. */
+  readonly id: string
+  readonly kind: JobKind
+  readonly specHash: string
+  /** Stage names, frozen at start. */
+  readonly plan: readonly StageName[]
+  status: JobStatus
+  /** Index into `plan`. */
+  stage: number
+  /** Steps answered for = stepNumber of the last reply. */
+  steps: number
+  slots: Record<string, Json>
+  /** Epoch in the names of the folders that hold the work files; changes only when the house is moved. */
+  house: number
+  /** Work file → committed length. Names beginning with `out/` lie beside the output. */
+  files: Record<string, number>
+  /** Work files given up at the last commit: removed at the next take (the previous record may still need them). */
+  trash: string[]
+  progress: Progress
+  domain: Domain
+  /** Never falls; 100 only when published. */
+  percent: number
+  totals: Totals
+  parts: Part[]
+  warnings: { total: number; recent: Warning[] }
+  /** Base name of the archive, once it exists. */
+  archive: string | null
+  /** Number and bytes of finished artifacts; the list is the work file `artifacts`. */
+  artifacts: { count: number; bytes: number }
+  error: ErrorRecord | null
+  /** Failed attempts in a row, and when the first of them was (wall clock). */
+  attempts: number
+  failingSince: number | null
+  /** What the client should wait before the next step. Milliseconds. */
+  sleepMs: number
+  /** Longest time between two safe points and cost of the last commits, as measured. Milliseconds. */
+  costs: { gap: number; commit: number }
+  createdAt: number
+  updatedAt: number
+  finishedAt: number | null
+  lease: Lease
+  /** Idempotency key of the last step and the step it caused. */
+  lastKey: { key: string; step: number } | null
+}
+
+/** A job with what it was asked to do. */
+export interface JobView extends Job {
+  readonly spec: JobSpec
+}
+
+export type Outcome = JobStatus | 'completed_with_warnings' | 'partial'
+
+/** The words every wire can map; derived, never stored. */
+export function outcome(job: Job): Outcome {
+  if (job.status !== 'completed') return job.status
+  if (job.parts.some((p) => p.status === 'failed')) return 'partial'
+  return job.warnings.total > 0 || job.parts.some((p) => p.omitted > 0) ? 'completed_with_warnings' : 'completed'
+}
+
+const ENDED: ReadonlySet<JobStatus> = new Set(['completed', 'failed', 'cancelled', 'timeout'])
+
+/** Whether nothing will ever change again. `stalled` jobs can be resumed. */
+export function isEnded(job: Pick<Job, 'status'>): boolean {
+  return ENDED.has(job.status)
+}

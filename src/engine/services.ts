@@ -1,0 +1,175 @@
+import type { Events } from '../lib/events.ts'
+import type { Job, JobStatus, JobView, Warning } from './job.ts'
+import type { BackupSpec, JobKind, Pacing, SourceSpec } from './spec.ts'
+
+/**
+ * What facades see. Implementations live elsewhere (`engine.ts`, `app`-level stores); no facade
+ * imports them, so four wires show one truth (R42).
+ */
+
+export interface BackupRequest {
+  kind: 'backup'
+  spec: BackupSpec
+}
+
+export interface RestoreRequest {
+  kind: 'restore'
+  /** A backup's number, or the path of an archive's last part. */
+  archive: number | string
+  target: string
+  mode?: 'new' | 'inplace'
+  patterns?: string[]
+  salvage?: boolean
+  owners?: boolean
+  setuid?: boolean
+  outsideLinks?: boolean
+  skipInstallation?: boolean
+  limits?: { ratio?: number; entries?: number; bytes?: number }
+  pacing?: Partial<Pacing>
+  description?: string
+  comment?: string
+}
+
+export interface VerifyRequest {
+  kind: 'verify'
+  archive: number | string
+  pacing?: Partial<Pacing>
+  description?: string
+  comment?: string
+}
+
+export type StartRequest = BackupRequest | RestoreRequest | VerifyRequest
+
+export interface StepOptions {
+  /** The step number the caller awaits: repeated → the recorded answer; stale or future → STEP_OUT_OF_ORDER. */
+  expect?: number
+  /** Pacing for this call only. */
+  pacing?: Partial<Pacing>
+  /** Idempotency key: the same key again answers with the step it caused. */
+  key?: string
+}
+
+export interface JobQuery {
+  kind?: JobKind
+  status?: JobStatus
+  profile?: number
+  /** Newest first. */
+  offset?: number
+  limit?: number
+}
+
+/** One line of a list: what the catalogue keeps of each job. */
+export interface JobSummary {
+  number: number
+  id: string
+  kind: JobKind
+  status: JobStatus
+  outcome: string
+  profile: number
+  description: string
+  archive: string | null
+  files: number
+  bytes: number
+  size: number
+  warnings: number
+  createdAt: number
+  updatedAt: number
+  finishedAt: number | null
+}
+
+export interface ArtifactInfo {
+  name: string
+  /** Absolute path of the published file. */
+  path: string
+  size: number
+  sha256: string
+}
+
+export interface LogLine {
+  /** 1-based. */
+  line: number
+  time: number
+  level: string
+  message: string
+}
+
+export interface EngineEvents {
+  progress: JobView
+  warning: { job: JobView; warning: Warning }
+  finished: JobView
+}
+
+export interface Engine {
+  /** Creates the job and takes its first step. The reply is step 1. */
+  start(request: StartRequest): Promise<JobView>
+  /** One slice. A finished job answers its final record again. */
+  step(number: number, options?: StepOptions): Promise<JobView>
+  /** Durable and prompt; cancelling a finished job changes nothing. */
+  cancel(number: number): Promise<JobView>
+  get(number: number): Promise<JobView>
+  /** Number of the job with this id; JOB_NOT_FOUND. */
+  resolve(id: string): Promise<number>
+  list(query?: JobQuery): Promise<{ total: number; jobs: JobSummary[] }>
+  /** Removes artifacts and record. JOB_RUNNING if it has not ended. */
+  remove(number: number): Promise<void>
+  artifacts(number: number): Promise<ArtifactInfo[]>
+  log(number: number, from?: number, limit?: number): Promise<{ lines: LogLine[]; next: number; total: number }>
+  readonly events: Events<EngineEvents>
+  /** Waits for running steps (bounded by their slices) and releases everything. */
+  close(): Promise<void>
+}
+
+/** A saved profile, as people write it. */
+export interface Profile {
+  id: number
+  name: string
+  sources: SourceSpec[]
+  output: string
+  format: 'zip'
+  /** Archive name template: `[host]`, `[date]`, `[time]`, `[profile]`, `[number]` are replaced. */
+  archive: string
+  partSize: number
+  level: number
+  pacing: Pacing
+}
+
+export interface Profiles {
+  list(): Profile[]
+  /** PROFILE_NOT_FOUND. */
+  get(id: number): Profile
+  /** Validates, writes durably. `id` absent: the next free one. */
+  save(profile: unknown): Profile
+  remove(id: number): void
+}
+
+/** Whether a path may be used over the network (S-PATH-1). Throws PATH_OUTSIDE_ROOTS; returns the resolved path. */
+export interface Roots {
+  check(use: 'source' | 'output' | 'restore' | 'archive', path: string): string
+}
+
+export type Role = 'viewer' | 'operator' | 'restorer' | 'admin'
+
+export interface Session {
+  readonly name: string
+  readonly role: Role
+}
+
+export interface Access {
+  /** The session behind a bearer token, or null. Constant time. */
+  authenticate(token: string | undefined): Session | null
+  allows(session: Session, role: Role): boolean
+}
+
+export interface Catalogue {
+  put(job: Job, profile: number, description: string): void
+  remove(number: number): void
+  list(query: JobQuery): { total: number; jobs: JobSummary[] }
+}
+
+export interface Services {
+  readonly engine: Engine
+  readonly profiles: Profiles
+  readonly roots: Roots
+  readonly access: Access
+  readonly version: string
+}

@@ -1,0 +1,103 @@
+/** What a job was asked to do: frozen at start, hashed into the record, kept in `spec.json`. Plain JSON. */
+
+export interface Pacing {
+  /** A step takes at least this long; the rest is told to the client as sleepTime. Milliseconds. */
+  minMs: number
+  /** A step answers within this. Milliseconds. */
+  maxMs: number
+  /** Share of `maxMs` that is used, per cent (10–100). */
+  bias: number
+}
+
+/** One folder to back up. Patterns are picomatch globs against the path below the source, `/`-separated. */
+export interface DirectorySource {
+  type: 'directory'
+  path: string
+  /** First path component in the archive; default: base name of the path. */
+  label?: string
+  /** A part that fails does not fail the run unless it is critical. */
+  critical?: boolean
+  /** Only what matches (files), if given. */
+  include?: string[]
+  /** Neither what matches nor what is below it. */
+  exclude?: string[]
+  /** Folders (relative paths) left out whole. */
+  excludeFolders?: string[]
+  /** Single files (relative paths) left out. */
+  excludeFiles?: string[]
+  /** Folders that are kept empty: "the folder but not its content". */
+  excludeContent?: string[]
+  /** Without dot, case-insensitive: `log`, `tmp`. */
+  excludeExtensions?: string[]
+  /** Files larger than this are left out. Bytes. */
+  maxSize?: number
+  /** Files not modified for longer than this are left out; `newerThan`: only ones modified since. Milliseconds since 1970. */
+  olderThan?: number
+  newerThan?: number
+  /** `store` (default): links as links. `follow`: what they point to, with loop protection. */
+  symlinks?: 'store' | 'follow'
+  /** Stay on the file system of `path` (default true). */
+  oneFileSystem?: boolean
+  /** Keep extended attributes and ACLs where the tools are installed (default true). */
+  xattrs?: boolean
+}
+
+export type SourceSpec = DirectorySource
+
+export interface BackupSpec {
+  kind: 'backup'
+  profile: number
+  description: string
+  comment: string
+  pacing: Pacing
+  sources: SourceSpec[]
+  /** Existing or creatable folder for the archive. Absolute. */
+  output: string
+  format: 'zip'
+  /** File name without extension. */
+  archive: string
+  /** Bytes per part; 0 = one file. */
+  partSize: number
+  /** Deflate level 1–9; 0 = stored. */
+  level: number
+}
+
+export interface RestoreSpec {
+  kind: 'restore'
+  profile: number
+  description: string
+  comment: string
+  pacing: Pacing
+  /** The archive's last part (`x.zip`). Absolute. */
+  archive: string
+  /** Target folder. Absolute. */
+  target: string
+  /** `new`: the target must be absent or empty. `inplace`: files are replaced one by one, each when its new content is proven. */
+  mode: 'new' | 'inplace'
+  /** Only entries that match one of these globs; empty = all. */
+  patterns: string[]
+  /** Give back everything intact from a damaged archive instead of refusing it. */
+  salvage: boolean
+  /** Owners and setuid bits as stored (only as root), and links that leave the target. */
+  owners: boolean
+  setuid: boolean
+  outsideLinks: boolean
+  /** Leave out `installation/` (our manifest) at the target. */
+  skipInstallation: boolean
+  limits: { ratio: number; entries: number; bytes: number }
+}
+
+export interface VerifySpec {
+  kind: 'verify'
+  profile: number
+  description: string
+  comment: string
+  pacing: Pacing
+  /** The archive's last part. Absolute. */
+  archive: string
+  /** Expected digests by part name, from the record of the backup; empty when only the archive is known. */
+  expected: { name: string; size: number; sha256: string }[]
+}
+
+export type JobSpec = BackupSpec | RestoreSpec | VerifySpec
+export type JobKind = JobSpec['kind']

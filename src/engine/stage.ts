@@ -1,0 +1,91 @@
+import type { AppendFile } from '../lib/append-file.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Disk } from '../lib/disk.ts'
+import type { Job, Part, Totals, WarningCode } from './job.ts'
+import type { Json } from './json.ts'
+import type { JobSpec } from './spec.ts'
+
+/** The file to read first: what a stage is, and what it may ask for. */
+
+export type StageName =
+  | 'init'
+  | 'pack'
+  | 'seal'
+  | 'verify'
+  | 'publish'
+  | 'open-archive'
+  | 'extract'
+  | 'finish-restore'
+  | 'check-archive'
+
+/** The first five are the words of the JSON-RPC wire; restore and verify jobs show their own. */
+export type Domain = 'init' | 'installer' | 'db' | 'pack' | 'finalization' | 'restore' | 'verify'
+
+export interface Progress {
+  /** Free text for people: what is being worked on, and detail about it. */
+  step: string
+  substep?: string
+  /** Work done and in all within this stage, in bytes or entries, for the percentage only. */
+  done?: number
+  total?: number
+  /** Barrier: do not resume me before this is on disk. */
+  durable?: true
+}
+
+/**
+ * A resumable piece of work. At every yield the slots and work files it owns say exactly what has
+ * been done; nothing else is needed to go on. Leaving early is `return()`.
+ */
+export type Steps<R = void> = AsyncGenerator<Progress, R, void>
+
+export interface Stage {
+  readonly name: StageName
+  readonly domain: Domain
+  /** Share of the whole job's time, relative to the other stages of the plan. */
+  weight(spec: JobSpec): number
+  /** The only entrance: resuming is starting (law 2). */
+  run(ctx: StageContext): Steps<void | { backTo: StageName }>
+}
+
+/** Where a work file lies: beside the record, or on the output's own file system. */
+export type Place = 'side' | 'out'
+
+export interface StageContext {
+  readonly spec: JobSpec
+  readonly job: Readonly<Job>
+  readonly disk: Disk
+  readonly clock: Clock
+  /** Cancel, lost lease, shutdown. */
+  readonly signal: AbortSignal
+  /** True when a generator should finish what is in flight and begin nothing new. */
+  readonly closing: boolean
+  /** The component's JSON object in the record; created on first use. Mutate it in place. */
+  slot<T extends { [K in keyof T]: Json | undefined }>(key: string, initial: () => T): T
+  /** Forgets a slot. */
+  clearSlot(key: string): void
+  /** A work file, opened at its committed length (its tail is cut on first use in a step). */
+  file(name: string, place?: Place): AppendFile
+  /** Closes a work file's handle; it stays in the record. */
+  release(name: string, place?: Place): void
+  /** Forgets a work file with the next commit; it is unlinked at the next take. */
+  drop(name: string, place?: Place): void
+  /** Takes a work file out of the record without removing it: it is complete and listed elsewhere. */
+  hand(name: string, place?: Place): void
+  /** Path of a work file, and of the folder that holds those of one place. */
+  path(name: string, place?: Place): string
+  folder(place: Place): string
+  /** What a process may keep between steps (handles, indexes, hashes); it may vanish at any step. */
+  keep<T extends Disposable>(key: string, make: () => T): T
+  forget(key: string): void
+  part(name: string): Part
+  /** Adds to the totals. Same law as slots. */
+  count(delta: Partial<Record<Exclude<keyof Totals, 'filesExpected' | 'bytesExpected'>, number>>): void
+  expect(files: number, bytes: number): void
+  warn(code: WarningCode, message: string): void
+  /** Line in the job's log. */
+  log(level: 'debug' | 'info' | 'warn' | 'error', message: string): void
+  setArchive(name: string): void
+  addArtifact(artifact: { name: string; path: string; size: number; sha256: string }): void
+}
+
+export type StageFactory<P> = (parts: P) => Stage

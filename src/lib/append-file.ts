@@ -1,0 +1,250 @@
+import { BackupError, errnoOf } from './errors.ts'
+import { readFully, writeFully, type Disk } from './disk.ts'
+
+const BUFFER = 1 << 20
+/** Unsynced bytes after which writeback is begun in the background, so that a commit finds little left. */
+const WRITEBACK = 16 << 20
+
+/**
+ * An append-only file of which only the first `committed` bytes count. Opening cuts away whatever a
+ * killed process left behind that length; `sync` makes the present length durable, and the record
+ * then names it. Nothing here is a commit: until the record says so, the bytes never happened.
+ */
+export class AppendFile implements AsyncDisposable {
+  readonly path: string
+  readonly #disk: Disk
+  readonly #mayWrite: () => void
+  #fd: number | null
+  #committed: number
+  #flushed: number
+  #buffer: Buffer | null = null
+  #buffered = 0
+  #dirty = false
+  #sinceSync = 0
+  #created = false
+  #cut: number | null = null
+  #writeback: Promise<void> | null = null
+  #failure: unknown = null
+
+  private constructor(disk: Disk, path: string, fd: number | null, committed: number, mayWrite: () => void) {
+    this.#disk = disk
+    this.path = path
+    this.#fd = fd
+    this.#committed = committed
+    this.#flushed = committed
+    this.#mayWrite = mayWrite
+  }
+
+  /**
+   * Cuts the file to its committed length. WORK_FILE_LOST if it is shorter or gone. A file with
+   * nothing committed is created at its first flush. `mayWrite` throws once the job is no longer ours.
+   */
+  static open(disk: Disk, path: string, committed: number, mayWrite: () => void = () => {}): AppendFile {
+    let fd: number | null = null
+    try {
+      fd = disk.open(path, 'update')
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error
+    }
+    if (fd === null) {
+      if (committed > 0) throw lost(path, committed, null)
+      return new AppendFile(disk, path, null, 0, mayWrite)
+    }
+    try {
+      const size = disk.fstat(fd).size
+      if (size < committed) throw lost(path, committed, size)
+      if (size > committed) {
+        mayWrite()
+        disk.truncate(fd, committed)
+      }
+    } catch (error) {
+      disk.close(fd)
+      throw error
+    }
+    const file = new AppendFile(disk, path, fd, committed, mayWrite)
+    // Its name may never have been synced if the process that created it was killed.
+    file.#created = committed === 0
+    return file
+  }
+
+  /** The length with what is still buffered. */
+  get length(): number {
+    return this.#cut ?? this.#flushed + this.#buffered
+  }
+  /** Whether a commit has to sync this file. */
+  get dirty(): boolean {
+    return this.#dirty || this.#buffered > 0 || this.#cut !== null || this.#writeback !== null
+  }
+  /** Whether its name is new in its folder since the last commit. */
+  get created(): boolean {
+    return this.#created
+  }
+
+  /** Appends. The bytes are copied or written before this returns; the caller may reuse them. */
+  write(bytes: Uint8Array): void {
+    this.#usable()
+    if (bytes.length >= BUFFER) {
+      this.flush()
+      this.#put(bytes)
+      return
+    }
+    if (this.#buffered + bytes.length > BUFFER) this.flush()
+    this.#buffer ??= Buffer.allocUnsafeSlow(BUFFER)
+    this.#buffer.set(bytes, this.#buffered)
+    this.#buffered += bytes.length
+  }
+
+  /** Fills a hole: bytes reserved earlier, which nobody believes until the record closes them. */
+  fill(at: number, bytes: Uint8Array): void {
+    this.#usable()
+    if (at + bytes.length > this.length) throw new RangeError(`fill beyond the end of ${this.path}`)
+    if (at >= this.#flushed && this.#buffer !== null) {
+      this.#buffer.set(bytes, at - this.#flushed)
+      return
+    }
+    if (at + bytes.length > this.#flushed) this.flush()
+    this.#mayWrite()
+    this.#guard(() => writeFully(this.#disk, this.#handle(), bytes, at))
+    this.#dirty = true
+  }
+
+  /**
+   * Goes back to an earlier length. Bytes that no record names are cut at once; committed ones are
+   * cut only after the shorter length is recorded: the caller yields a barrier next, and until then
+   * the file takes no writes.
+   */
+  rewind(length: number): void {
+    this.#usable()
+    if (length > this.length) throw new RangeError(`rewind beyond the end of ${this.path}`)
+    this.flush()
+    if (length < this.#committed) {
+      this.#cut = length
+      return
+    }
+    if (this.#fd !== null && length < this.#flushed) {
+      this.#mayWrite()
+      this.#guard(() => this.#disk.truncate(this.#handle(), length))
+      this.#dirty = true
+    }
+    this.#flushed = length
+  }
+
+  /** Up to `length` bytes at `at`, buffered ones included. */
+  read(at: number, length: number): Buffer {
+    this.#usable()
+    if (at + length > this.#flushed) this.flush()
+    const wanted = Math.max(0, Math.min(length, this.#flushed - at))
+    const bytes = Buffer.allocUnsafe(wanted)
+    if (wanted === 0) return bytes
+    const got = readFully(this.#disk, this.#handle(), bytes, wanted, at)
+    if (got < wanted) throw lost(this.path, at + wanted, at + got)
+    return bytes
+  }
+
+  /** Hands buffered bytes to the system; not durable. */
+  flush(): void {
+    if (this.#buffered === 0 || this.#buffer === null) return
+    const bytes = this.#buffer.subarray(0, this.#buffered)
+    this.#put(bytes)
+    this.#buffered = 0
+  }
+
+  /** Flushes and syncs; the returned length is the one to record. A failure here is final (law 10). */
+  async sync(): Promise<number> {
+    if (this.#failure !== null) throw this.#failure
+    this.flush()
+    const begun = this.#writeback
+    this.#writeback = null
+    if (begun !== null) await begun
+    if (this.#failure !== null) throw this.#failure
+    if (this.#dirty && this.#fd !== null) {
+      this.#dirty = false
+      this.#sinceSync = 0
+      await this.#disk.datasyncAsync(this.#fd).catch((error: unknown) => this.#fail(error))
+    }
+    return this.length
+  }
+
+  /** To be called once the record holds the length that `sync` returned. */
+  committed(): void {
+    if (this.#cut !== null) {
+      const length = this.#cut
+      this.#cut = null
+      this.#mayWrite()
+      this.#guard(() => this.#disk.truncate(this.#handle(), length))
+      this.#flushed = length
+      this.#dirty = true
+    }
+    this.#committed = this.length
+    this.#created = false
+  }
+
+  /** Closes without writing: what is buffered was never promised. */
+  close(): void {
+    const fd = this.#fd
+    this.#fd = null
+    this.#failure ??= new Error(`${this.path} is closed`)
+    if (fd !== null) this.#disk.close(fd)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#writeback?.catch(() => 'the file is given up; its tail is cut by whoever opens it next')
+    this.close()
+  }
+
+  #usable(): void {
+    if (this.#failure !== null) throw this.#failure
+    if (this.#cut !== null) throw new Error(`${this.path} was rewound: commit before going on`)
+  }
+
+  #put(bytes: Uint8Array): void {
+    if (bytes.length === 0) return
+    this.#mayWrite()
+    this.#guard(() => writeFully(this.#disk, this.#handle(), bytes, this.#flushed))
+    this.#flushed += bytes.length
+    this.#dirty = true
+    this.#sinceSync += bytes.length
+    if (this.#sinceSync >= WRITEBACK && this.#writeback === null) this.#beginWriteback()
+  }
+
+  #beginWriteback(): void {
+    this.#sinceSync = 0
+    const done = this.#disk.datasyncAsync(this.#handle()).then(
+      () => {
+        if (this.#writeback === done) this.#writeback = null
+      },
+      (error: unknown) => {
+        this.#failure ??= error // remembered: the next call on this file throws it
+      },
+    )
+    this.#writeback = done
+  }
+
+  #handle(): number {
+    if (this.#fd === null) {
+      this.#fd = this.#disk.open(this.path, 'create')
+      this.#created = true
+    }
+    return this.#fd
+  }
+
+  #guard(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #fail(error: unknown): never {
+    this.#failure ??= error
+    throw error
+  }
+}
+
+function lost(path: string, committed: number, size: number | null): BackupError {
+  const found = size === null ? 'is missing' : `holds only ${size} bytes`
+  return new BackupError('WORK_FILE_LOST', `work file ${path} ${found}; ${committed} bytes were recorded`, {
+    data: { path, committed, size },
+  })
+}

@@ -1,0 +1,97 @@
+import type { FileStat } from '../lib/disk.ts'
+
+/** Where a source resumes: strictly after this item. Opaque to everybody but the source; ≤ 6 kB as JSON. */
+export type Mark = string
+
+/** What proves that a file is still the one whose first bytes were read (R14). Decimal strings: they go into JSON. */
+export interface Identity {
+  readonly dev: string
+  readonly ino: string
+  readonly size: number
+  readonly mtimeNs: string
+  readonly ctimeNs: string
+}
+
+export function identityOf(stat: FileStat): Identity {
+  return {
+    dev: String(stat.dev),
+    ino: String(stat.ino),
+    size: stat.size,
+    mtimeNs: String(stat.mtimeNs),
+    ctimeNs: String(stat.ctimeNs),
+  }
+}
+
+export function sameIdentity(a: Identity, b: Identity): boolean {
+  return a.dev === b.dev && a.ino === b.ino && a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs
+}
+
+/** Why a selected path is not in the backup, or not as it should be. */
+export type OmitReason =
+  | 'vanished'
+  | 'unreadable'
+  | 'changed'
+  | 'special'
+  | 'io_error'
+  | 'path_too_long'
+  | 'other_file_system'
+  | 'own_place'
+  | 'loop'
+  | 'name_too_long'
+  | 'too_large'
+  | 'metadata_not_kept'
+
+/** A selected path that is left out: becomes a warning (or a note, see `quiet`), a count and a manifest line. */
+export interface Omission {
+  readonly type: 'omission'
+  readonly mark: Mark
+  /** Archive-relative path, raw bytes, `/`-separated, beginning with the source's label. */
+  readonly path: Buffer
+  readonly reason: OmitReason
+  readonly message: string
+  /** Left out by rule (own places, other file systems): listed in the manifest, no warning. */
+  readonly quiet?: true
+}
+
+/** A moment at which the source could stop although it has nothing to hand over yet (long listings). */
+export interface Pause {
+  readonly type: 'pause'
+  readonly message: string
+}
+
+export interface Entry {
+  readonly type: 'entry'
+  readonly mark: Mark
+  /** Archive-relative path, raw bytes, `/`-separated, beginning with the source's label; no trailing slash. */
+  readonly path: Buffer
+  readonly kind: 'file' | 'dir' | 'symlink'
+  readonly stat: FileStat
+  /** Target bytes of a symlink. */
+  readonly link?: Buffer
+  /** Extended attributes (base64 values by name), where they could be read. */
+  readonly xattrs?: Readonly<Record<string, string>>
+  /**
+   * Opens a file's content: no-follow, non-blocking, checked on the handle. Throws SOURCE_CHANGED if it is no
+   * longer a regular file or differs from `same`; the system's error if it cannot be opened.
+   */
+  open(same?: Identity): OpenEntry
+}
+
+export interface OpenEntry {
+  /** From the handle, at opening. */
+  readonly identity: Identity
+  /** Reads up to `length` bytes at `position`; fewer only at the end. */
+  read(into: Uint8Array, length: number, position: number): number
+  /** Throws SOURCE_CHANGED if the handle's identity is no longer the one at opening. To be asked after the last byte. */
+  prove(): void
+  close(): void
+}
+
+export type SourceItem = Entry | Omission | Pause
+
+export interface Source {
+  /** First path component of everything it yields. */
+  readonly label: string
+  /** One fixed order; resumes strictly after the mark. */
+  items(after: Mark | null): AsyncIterable<SourceItem>
+}
