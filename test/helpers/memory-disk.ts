@@ -44,7 +44,7 @@ export class MemoryDisk implements Disk {
   }
   /** The process dies: its descriptors vanish, the page cache stays. Returns the next process's view. */
   kill(): MemoryDisk {
-    for (const fd of [...this.#descriptors.keys()]) this.close(fd)
+    for (const fd of this.#descriptors.keys()) this.close(fd)
     this.#dead = true
     return this.process()
   }

@@ -13,7 +13,7 @@ export interface Place {
 }
 
 const MAX_LINKS = 40
-const PLAIN = /^[\u0001-\u007f]*$/
+const PLAIN = /^[ -~]*$/
 
 /** One character per byte, so that any name is a key. */
 export function toBytes(path: DiskPath): string {
