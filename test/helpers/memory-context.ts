@@ -178,8 +178,8 @@ export class MemoryContext implements StageContext {
 
   /** The end of the process: handles go, nothing is written. */
   die(): void {
-    for (const key of [...this.#warm.keys()]) this.forget(key)
-    for (const key of [...this.files.open.keys()]) this.files.close(key)
+    for (const key of this.#warm.keys()) this.forget(key)
+    for (const key of this.files.open.keys()) this.files.close(key)
     this.#dead = true
   }
   #alive(): void {
