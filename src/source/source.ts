@@ -84,6 +84,8 @@ export interface OpenEntry {
   read(into: Uint8Array, length: number, position: number): number
   /** Throws SOURCE_CHANGED if the handle's identity is no longer the one at opening. To be asked after the last byte. */
   prove(): void
+  /** Whether the handle's file has only become longer since it was opened (same inode, larger size). */
+  grown(): boolean
   close(): void
 }
 
