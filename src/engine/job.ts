@@ -28,6 +28,7 @@ export type WarningCode =
   | 'damaged_entry'
   | 'not_restored'
   | 'slow_listing'
+  | 'changed'
   | 'unknown'
 
 /** A participant: one source (later also one database), with its own verdict. */
