@@ -85,7 +85,7 @@ const settings = {
   level: levelSchema,
 }
 
-export const profileIdSchema = whole(1, Number.MAX_SAFE_INTEGER).describe('Number of the profile.')
+export const profileIdSchema = whole(1, 1_000_000_000).describe('Number of the profile.')
 
 /** A profile as it is kept. */
 export const profileSchema = z.strictObject({

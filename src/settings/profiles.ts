@@ -110,7 +110,9 @@ function save(db: LowSync<ProfilesFile>, input: unknown): Profile {
       cause: parsed.error,
     })
   const id = parsed.data.id ?? nextId(db.data)
-  const profile = profileSchema.parse({ ...parsed.data, id })
+  const checked = profileSchema.safeParse({ ...parsed.data, id })
+  if (!checked.success) throw new BackupError('PROFILE_INVALID', `no number is left: ${complaintOf(checked.error)}`)
+  const profile = checked.data
   const at = db.data.profiles.findIndex((raw) => idOf(raw) === id)
   const profiles = at < 0 ? [...db.data.profiles, profile] : db.data.profiles.with(at, profile)
   db.data = { ...db.data, profiles }
