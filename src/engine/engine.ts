@@ -17,6 +17,7 @@ const ABANDONED_AFTER = 24 * 3600_000
 /** Unfinished jobs older than this are swept: cancelled, with their work files (R36). */
 const SWEPT_AFTER = 7 * 24 * 3600_000
 const CANCEL_POLL = 100
+const KEYS_LOOKED_AT = 50
 
 export interface EngineDeps {
   readonly store: JobStore
@@ -35,9 +36,20 @@ export class RatchetEngine implements Engine {
   }
 
   async start(request: StartRequest): Promise<JobView> {
+    const known = request.key === undefined ? null : this.#startedBy(request.key)
+    if (known !== null) return known.steps > 0 ? known : this.step(known.number)
     const spec = await specFor(request, this)
-    const job = this.#deps.store.create(spec, PLANS[spec.kind])
+    const job = this.#deps.store.create(spec, PLANS[spec.kind], request.key ?? null)
     return this.step(job.number)
+  }
+
+  /** A start whose answer was lost is repeated within minutes: only the newest jobs are looked at. */
+  #startedBy(key: string): JobView | null {
+    for (const number of this.#deps.store.numbers().slice(-KEYS_LOOKED_AT)) {
+      const job = tryRead(this.#deps.store, number)
+      if (job?.startKey === key) return job
+    }
+    return null
   }
 
   async step(number: number, options: StepOptions = {}): Promise<JobView> {
@@ -137,10 +149,11 @@ export class RatchetEngine implements Engine {
 
   /** Cancels what nobody has stepped for a week. Returns the numbers. */
   async sweep(): Promise<number[]> {
-    const { store } = this.#deps
+    const { store, catalogue } = this.#deps
+    this.#refresh()
     const swept: number[] = []
-    for (const number of store.numbers()) {
-      const job = tryRead(store, number)
+    for (const [number, seen] of catalogue.known()) {
+      const job = seen === 'ended' ? null : tryRead(store, number)
       if (job === null || isEnded(job) || store.deps.clock.wall() - job.updatedAt < SWEPT_AFTER) continue
       await this.cancel(number)
       swept.push(number)

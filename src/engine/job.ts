@@ -118,6 +118,8 @@ export interface Job {
   updatedAt: number
   finishedAt: number | null
   lease: Lease
+  /** Idempotency key of the call that started it. */
+  startKey: string | null
   /** Idempotency key of the last step and the step it caused. */
   lastKey: { key: string; step: number } | null
 }

@@ -50,13 +50,13 @@ export class JobStore {
   }
 
   /** Writes the job down; it exists once its first record does. */
-  create(spec: JobSpec, plan: readonly StageName[]): Job {
+  create(spec: JobSpec, plan: readonly StageName[], startKey: string | null = null): Job {
     const { disk, clock, paths } = this.deps
     ensureFolder(disk, paths.jobs)
     const number = this.#allocate()
     const text = JSON.stringify(spec)
     replaceFile(disk, paths.spec(number), Buffer.from(text, 'utf8'))
-    const job = newJob(number, clock.wall(), spec, hashOf(text), plan)
+    const job = newJob(number, clock.wall(), spec, hashOf(text), plan, startKey)
     ensureFolder(disk, paths.side(number, job.house))
     if (!createFileOnce(disk, paths.state(number, job.lease.epoch), encodeRecord(job))) {
       throw new BackupError('INTERNAL', `job ${number} exists already`)
@@ -218,7 +218,14 @@ export function jobId(number: number, wall: number): string {
   return `${iso.slice(0, 10).replaceAll('-', '')}-${iso.slice(11, 19).replaceAll(':', '')}-${String(number).padStart(6, '0')}`
 }
 
-function newJob(number: number, wall: number, spec: JobSpec, specHash: string, plan: readonly StageName[]): Job {
+function newJob(
+  number: number,
+  wall: number,
+  spec: JobSpec,
+  specHash: string,
+  plan: readonly StageName[],
+  startKey: string | null,
+): Job {
   return {
     format: RECORD_FORMAT,
     number,
@@ -251,6 +258,7 @@ function newJob(number: number, wall: number, spec: JobSpec, specHash: string, p
     updatedAt: wall,
     finishedAt: null,
     lease: { epoch: 1, owner: '', until: 0, boot: '', untilMono: 0, released: true },
+    startKey,
     lastKey: null,
   }
 }

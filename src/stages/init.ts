@@ -47,6 +47,9 @@ function prepare(parts: BackupParts, spec: BackupSpec, ctx: StageContext): void 
       hint: 'Add a source to the profile, or name a folder.',
     })
   }
+  if (spec.archive === '' || path.basename(spec.archive) !== spec.archive) {
+    throw new BackupError('BAD_REQUEST', `"${spec.archive}" is no file name for an archive`)
+  }
   const output = openOutput(ctx.disk, spec.output)
   for (const [i, label] of parts.labels(spec.sources).entries()) {
     const source = spec.sources[i]
@@ -60,7 +63,7 @@ function prepare(parts: BackupParts, spec: BackupSpec, ctx: StageContext): void 
       failPart(ctx, label, asBackupError(error, source.path, 'SOURCE_UNREADABLE'))
     }
   }
-  ctx.setArchive(freeName(parts, ctx.disk, spec))
+  ctx.setArchive(freeName(parts, ctx))
 }
 
 /** Marks a participant as failed: the run goes on and ends `partial`. */
@@ -112,9 +115,12 @@ function checkSource(disk: Disk, source: SourceSpec, output: FileStat): void {
 }
 
 /** The wished name, or with `-2`, `-3` … where an archive of that name stands already. */
-export function freeName(parts: BackupParts, disk: Disk, spec: BackupSpec): string {
+export function freeName(parts: BackupParts, ctx: StageContext): string {
+  const { disk, job } = ctx
+  const spec = backupSpec(ctx)
+  const wished = spec.archive.replaceAll('[number]', String(job.number).padStart(6, '0'))
   for (let n = 1; ; n++) {
-    const base = n === 1 ? spec.archive : `${spec.archive}-${n}`
+    const base = n === 1 ? wished : `${wished}-${n}`
     const taken = [parts.partName(base, 0, 1), parts.partName(base, 0, 2)].some((name) =>
       exists(disk, path.join(spec.output, name)),
     )

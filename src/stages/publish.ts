@@ -31,7 +31,7 @@ export const publishStage = (parts: BackupParts): Stage => ({
     const slot = ctx.slot<PublishSlot>('publish', () => ({ renamed: 0, listed: 0 }))
     if (!begun) {
       // Another backup may have taken the name meanwhile.
-      ctx.setArchive(freeName(parts, ctx.disk, spec))
+      ctx.setArchive(freeName(parts, ctx))
       yield { step: 'publishing', durable: true }
     }
     const final = (index: number): string =>

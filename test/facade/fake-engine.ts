@@ -218,7 +218,7 @@ export function newJob(number: number, spec: JobSpec, now: number): JobView {
     percent: 0,
     totals: { entries: 0, files: 0, bytesRead: 0, bytesWritten: 0, filesExpected: null, bytesExpected: null },
     parts: [],
-    warnings: { total: 0, recent: [] },
+    warnings: { total: 0, before: 0, recent: [] },
     archive: null,
     artifacts: { count: 0, bytes: 0 },
     error: null,
