@@ -40,6 +40,8 @@ export type OmitReason =
   | 'name_too_long'
   | 'too_large'
   | 'metadata_not_kept'
+  /** A database with an unfinished transaction beside it: both are in the backup, but as files read one after the other. */
+  | 'live_database'
 
 /** A selected path that is left out: becomes a warning (or a note, see `quiet`), a count and a manifest line. */
 export interface Omission {
