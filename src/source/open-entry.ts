@@ -14,7 +14,8 @@ export function openFile(disk: Disk, path: Buffer, shown: Buffer, same?: Identit
   } catch (error) {
     const code = errnoOf(error)
     // A link, or a socket or a device without a driver, where a file was listed.
-    if (code === 'ELOOP' || code === 'ENXIO' || code === 'ENODEV') throw changed(shown, 'is no longer a regular file', error)
+    if (code === 'ELOOP' || code === 'ENXIO' || code === 'ENODEV')
+      throw changed(shown, 'is no longer a regular file', error)
     throw error
   }
   try {
@@ -59,6 +60,10 @@ class OpenFile implements OpenEntry {
     const nameless = this.#linked && now.nlink === 0
     if (nameless && sameIdentity({ ...identity, ctimeNs: this.identity.ctimeNs }, this.identity)) return
     throw changed(this.#shown, 'changed while it was read')
+  }
+
+  grown(): boolean {
+    return this.#disk.fstat(this.#handle()).size > this.identity.size
   }
 
   close(): void {

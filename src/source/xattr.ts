@@ -160,7 +160,8 @@ class Reader {
       return this.#fail(asBackupError(error, 'getfattr could not be started').message)
     }
     if (result.overflow && reading.paths.length > 1) return this.#halve(reading.paths)
-    if (result.overflow) return { ...NONE, complaints: new Map([[reading.paths[0]?.toString('latin1') ?? '', 'there are too many']]) }
+    if (result.overflow)
+      return { ...NONE, complaints: new Map([[reading.paths[0]?.toString('latin1') ?? '', 'there are too many']]) }
     if (result.code === null) return this.#fail('getfattr did not answer in time')
     // 123: some call ended with 1–125, its messages say why. Above: getfattr was killed or cannot be run.
     if (result.code > 123) return this.#fail(`getfattr cannot be run (exit code ${result.code})`)

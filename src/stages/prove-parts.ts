@@ -41,7 +41,7 @@ export async function* proveParts(
   const slot = ctx.slot<ProveSlot>('prove', () => ({ part: 0, hash: hashStart(), entry: 0, at: START, crc: 0 }))
   const open = ctx.keep('prove-open', () => new Opened(tools, ctx, parts))
   const hash = ctx.keep('prove-hash', () => new WarmHash())
-  const prover = new Prover(ctx, slot, parts, open.bytes, hash, done)
+  const prover = new Prover(slot, parts, open.bytes, hash, done)
   for (const batch of batches(open.reader, slot)) {
     const unpacked = tools.codec.unpack(batch.map(({ block }) => ({ ...block, size: block.plainSize })))
     unpacked.catch(() => 'thrown below, where it is awaited')
@@ -84,7 +84,6 @@ function* batches(reader: ArchiveReader, slot: ProveSlot): Generator<Work[], voi
 }
 
 class Prover {
-  readonly #ctx: StageContext
   readonly #slot: ProveSlot
   readonly #parts: readonly FinishedPart[]
   readonly #bytes: PartSource
@@ -93,14 +92,12 @@ class Prover {
   readonly #total: number
 
   constructor(
-    ctx: StageContext,
     slot: ProveSlot,
     parts: readonly FinishedPart[],
     bytes: PartSource,
     hash: WarmHash,
     done: (sha256: string[]) => void,
   ) {
-    this.#ctx = ctx
     this.#slot = slot
     this.#parts = parts
     this.#bytes = bytes

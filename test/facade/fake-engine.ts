@@ -230,6 +230,8 @@ export function newJob(number: number, spec: JobSpec, now: number): JobView {
     updatedAt: now,
     finishedAt: null,
     lease: { epoch: 1, owner: '', until: 0, boot: '', untilMono: 0, released: true },
+    startKey: null,
+    moving: false,
     lastKey: null,
   }
 }
