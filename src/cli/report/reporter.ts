@@ -1,0 +1,14 @@
+import type { JobState } from '../backend.ts'
+import type { FinalObject } from '../final.ts'
+
+/** How a run is told: a bar for people, lines for logs, JSON for programs. */
+export interface Reporter {
+  /** After each step, and within steps where that is known (`live`). */
+  state(state: JobState, live?: boolean): void
+  /** Something to know that changes nothing: on stderr, or as an event. */
+  note(text: string): void
+  /** Once, after the last state. */
+  final(state: JobState, final: FinalObject): void
+  /** Leaves the terminal as it was. Called on every way out. */
+  close(): void
+}
