@@ -51,7 +51,7 @@ export function reachOf(options: ReachOptions, io: Place): Reach {
 function checkedUrl(text: string): string {
   const url = URL.parse(text)
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    throw new UsageError(`"${text}" is not the address of a server`, 'Write it like http://127.0.0.1:8484.')
+    throw new UsageError(`"${text}" is not the address of a server`, 'Write it like http://127.0.0.1:8731.')
   }
   return url.href.replace(/\/+$/, '')
 }

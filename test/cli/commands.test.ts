@@ -67,7 +67,7 @@ describe('looking', () => {
     expect(text.out).toContain('first\\u001b]0;x\\u0007')
     const json = await cli(['list', '--json'], { backend })
     expect(json.lines.map((line) => line['number'])).toEqual([2, 1])
-    expect((await cli(['list'], { backend: new FakeBackend() })).out).toBe('no jobs\n')
+    expect((await cli(['list'], { backend: new FakeBackend() })).out).toBe('no backup\n')
   })
 
   it('shows a job', async () => {

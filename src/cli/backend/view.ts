@@ -1,16 +1,7 @@
 import { isEnded, outcome } from '../../engine/job.ts'
-import type { JobView, WarningCode } from '../../engine/job.ts'
+import type { JobView } from '../../engine/job.ts'
 import type { JobState } from '../backend.ts'
-
-/** Warnings that tell how the run went, not that something is missing from its result. */
-const HARMLESS: ReadonlySet<WarningCode> = new Set([
-  'own_place',
-  'state_recovered',
-  'retry',
-  'taken_over',
-  'empty_source',
-  'slow_listing',
-])
+import { namesGap } from './gaps.ts'
 
 /**
  * Whether something selected is missing from the result. The parts count what backups leave out;
@@ -18,7 +9,7 @@ const HARMLESS: ReadonlySet<WarningCode> = new Set([
  */
 export function hasGaps(job: JobView): boolean {
   if (job.parts.some((part) => part.status === 'failed' || part.omitted > 0)) return true
-  return job.warnings.recent.some((warning) => !HARMLESS.has(warning.code))
+  return job.warnings.recent.some((warning) => namesGap(warning.code))
 }
 
 /** The record as the commands see it. */

@@ -12,7 +12,7 @@ const KINDS = ['backup', 'restore', 'verify'] as const satisfies readonly JobKin
 const STATUSES = ['pending', 'running', 'stalled', 'completed', 'failed', 'cancelled', 'timeout'] as const
 
 interface ListOptions {
-  kind?: JobKind
+  kind: JobKind
   status?: JobStatus
   profile?: number
   limit: number
@@ -23,9 +23,9 @@ export function addList(program: Command, session: Session): void {
   program
     .command('list')
     .alias('ls')
-    .summary('list backups and other jobs')
-    .description('Lists jobs, newest first.')
-    .option('--kind <kind>', `only ${KINDS.join(', ')}`, parse.parseWord(KINDS))
+    .summary('list backups')
+    .description('Lists backups (or, with --kind, restores and verifications), newest first.')
+    .option('--kind <kind>', `${KINDS.join(', ')}`, parse.parseWord(KINDS), 'backup')
     .option('--status <status>', 'only in this state', parse.parseWord(STATUSES))
     .option('--profile <n>', 'only of this profile', parse.parsePositive)
     .option('--limit <n>', 'at most this many', parse.parsePositive, 50)
@@ -40,12 +40,12 @@ export function addList(program: Command, session: Session): void {
 async function list(session: Session, command: Command, options: ListOptions): Promise<void> {
   await using backend = await session.open(command)
   const { kind, status, profile, limit, offset } = options
-  const { total, jobs } = await backend.list({ ...defined({ kind, status, profile }), limit, offset })
+  const { total, jobs } = await backend.list({ ...defined({ status, profile }), kind, limit, offset })
   if (session.json(command)) {
     for (const job of jobs) session.printJson(summaryObject(job))
     return
   }
-  if (jobs.length === 0) return session.print(total === 0 ? 'no jobs' : `no more than ${total} jobs`)
+  if (jobs.length === 0) return session.print(total === 0 ? `no ${kind}` : `no more than ${total}`)
   session.print(...format.table([HEAD, ...jobs.map(row)], new Set([0, 4, 5])))
   const rest = total - offset - jobs.length
   if (rest > 0) session.print(`… and ${format.count(rest)} older (--offset ${offset + jobs.length})`)

@@ -7,7 +7,7 @@ import * as parse from '../parse.ts'
 import { dataDirOf } from '../reach.ts'
 import type { Session } from '../session.ts'
 
-export const DEFAULT_PORT = 8484
+export const DEFAULT_PORT = 8731
 
 interface ServeOptions {
   host: string
