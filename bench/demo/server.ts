@@ -16,6 +16,7 @@ export class DemoServer {
   token = ''
   #port = 0
   #child: ChildProcess | null = null
+  #over = false
 
   constructor(dataDir: string, logFile: string) {
     this.dataDir = dataDir
@@ -28,6 +29,7 @@ export class DemoServer {
 
   /** Starts the process and waits until it says where it listens. The first start chooses a free port, later ones take it again. */
   async start(): Promise<void> {
+    if (this.#over) return
     const log = fs.openSync(this.logFile, 'a')
     const argv = [MAIN, 'serve', '--json', '--data', this.dataDir, '--port', String(this.#port)]
     const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', log] })
@@ -44,8 +46,9 @@ export class DemoServer {
     await this.#end('SIGKILL')
   }
 
-  /** SIGTERM: the server finishes its running step and leaves. */
+  /** SIGTERM: the server finishes its running step and leaves. It is not started again. */
   async stop(): Promise<void> {
+    this.#over = true
     await this.#end('SIGTERM')
   }
 
