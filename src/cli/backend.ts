@@ -24,8 +24,6 @@ export interface Backend extends AsyncDisposable {
   artifacts(number: number): Promise<ArtifactInfo[]>
   log(number: number, from: number, limit: number): Promise<{ lines: LogLine[]; next: number; total: number }>
   readonly profiles: ProfileStore
-  /** Tells about progress within a step, where that can be known. Returns the function that ends it. */
-  watch(listener: (state: JobState) => void): () => void
 }
 
 export interface ProfileStore {

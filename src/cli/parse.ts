@@ -94,7 +94,7 @@ export function parseRef(text: string): JobRef {
   throw new InvalidArgumentError('Neither the number nor the id of a job; "ratchet list" shows both.')
 }
 
-const JOB_ID = /^\d{8}-\d{6}-\d{6}$/
+const JOB_ID = /^\d{8}-\d{6}-\d{6,15}$/
 
 /** `ID|ARCHIVE`: digits or the form of an id name a backup, everything else is a path (`./12` for a file named 12). */
 export function parseArchive(text: string): { ref: JobRef } | { path: string } {

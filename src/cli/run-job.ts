@@ -41,8 +41,8 @@ export async function runJob(session: Session, command: Command, run: JobRun): P
   using interrupt = new Interrupt(session.io, () => {
     reporter.note('stopping after the running step; once more leaves at once')
   })
-  const unwatch = backend.watch((state) => reporter.state(state, true))
   let last: JobState | null = null
+  using _live = reporter.live ? watch(backend, () => last, reporter) : null
   try {
     const state = await drive(backend, await run.begin(backend), {
       clock: session.io.clock,
@@ -59,9 +59,27 @@ export async function runJob(session: Session, command: Command, run: JobRun): P
     tellResume(session, backend, last)
     throw error
   } finally {
-    unwatch()
     reporter.close()
   }
+}
+
+const WATCH_MS = 400
+
+/** Steps commit now and then: what the record says meanwhile keeps the bar moving. */
+function watch(backend: Backend, current: () => JobState | null, reporter: Reporter): Disposable {
+  let asking = false
+  const look = async (): Promise<void> => {
+    const at = current()
+    if (asking || at === null || at.ended) return
+    asking = true
+    // Only a look: what is wrong with the job is reported by its step.
+    const seen = await backend.get(at.number).catch(() => null)
+    asking = false
+    // A step that ended meanwhile has told its own, newer state.
+    if (seen !== null && current() === at && !seen.ended) reporter.state(seen, true)
+  }
+  const timer = setInterval(() => void look(), WATCH_MS)
+  return { [Symbol.dispose]: () => clearInterval(timer) }
 }
 
 async function conclude(backend: Backend, state: JobState, reporter: Reporter): Promise<ExitCode> {

@@ -190,7 +190,7 @@ describe('backup --resume', () => {
   it('stops at a job that stalls, and takes a stalled one up again', async () => {
     const stalled = {
       steps: 2,
-      end: { status: 'stalled', ended: false, ...{ error: failedWith({}).error ?? null } },
+      end: { status: 'stalled', ended: false, error: failedWith({}).error ?? null },
     } as const
     const first = new FakeBackend(stalled)
     const ran = await cli([...BACKUP, '--json'], { backend: first })

@@ -66,10 +66,6 @@ export class EmbeddedBackend implements Backend {
     return this.#engine.log(number, from, limit)
   }
 
-  watch(listener: (state: JobState) => void): () => void {
-    return this.#engine.events.on('progress', (job) => listener(stateOf(job)))
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#app[Symbol.asyncDispose]()
   }

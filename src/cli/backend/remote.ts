@@ -81,11 +81,6 @@ export class RemoteBackend implements Backend {
     return remoteErrors(() => this.#quick.getLog(number, from, limit))
   }
 
-  /** What happens within a step is known to the server alone. */
-  watch(): () => void {
-    return () => undefined
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     // nothing is held: connections close by themselves
   }

@@ -29,7 +29,7 @@ export function stateOf(job: JobView): JobState {
     totals: job.totals,
     warnings: {
       total: job.warnings.total,
-      fresh: job.warnings.recent.filter((w) => w.step === job.steps).map((w) => w.message),
+      fresh: freshWarnings(job),
     },
     gaps: hasGaps(job),
     archive: job.archive,
@@ -38,4 +38,11 @@ export function stateOf(job: JobView): JobState {
     createdAt: job.createdAt,
     finishedAt: job.finishedAt,
   }
+}
+
+/** The record keeps the newest few; how many more there were in this step is said, and the log has them. */
+function freshWarnings(job: JobView): string[] {
+  const fresh = job.warnings.recent.filter((warning) => warning.step === job.steps).map((warning) => warning.message)
+  const hidden = fresh.length === 0 ? 0 : job.warnings.total - job.warnings.before - fresh.length
+  return hidden > 0 ? [`${hidden} more, see the log`, ...fresh] : fresh
 }

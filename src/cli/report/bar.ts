@@ -28,11 +28,13 @@ export function barLine(params: Pick<Params, 'progress'>, payload: Payload, colu
 
 /** On a terminal: a bar on stderr, drawn again as things move; warnings scroll past above it. */
 export class BarReporter implements Reporter {
+  readonly live = true
   readonly #out: TextStream
   readonly #err: Io['stderr']
   readonly #meter: Meter
   readonly #bar: SingleBar
   #started = false
+  #closed = false
   #waiting: string | null = null
 
   constructor(out: TextStream, err: Io['stderr'], clock: Clock) {
@@ -53,6 +55,7 @@ export class BarReporter implements Reporter {
   }
 
   state(state: JobState, live = false): void {
+    if (this.#closed) return
     this.#meter.add(state.totals.bytesRead, state.percent)
     if (!live) {
       for (const warning of state.warnings.fresh) this.note(`warning: ${warning}`)
@@ -80,6 +83,7 @@ export class BarReporter implements Reporter {
   close(): void {
     if (this.#started) this.#bar.stop()
     this.#started = false
+    this.#closed = true
   }
 
   #payload(state: JobState): Payload {

@@ -6,14 +6,14 @@ import type { Reporter } from './reporter.ts'
 
 /** One JSON object per line on stdout; `event` tells them apart; the last one is the job's final object. */
 export class JsonReporter implements Reporter {
+  readonly live = false
   readonly #out: TextStream
 
   constructor(out: TextStream) {
     this.#out = out
   }
 
-  state(state: JobState, live = false): void {
-    if (live) return
+  state(state: JobState): void {
     const { number, id, step, status, percent, domain, activity, detail, sleepMs, totals } = state
     this.#line({ event: 'step', id, number, step, status, percent, domain, activity, detail, sleepMs, totals })
     for (const message of state.warnings.fresh) this.#line({ event: 'warning', id, number, step, message })

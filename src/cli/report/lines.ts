@@ -12,6 +12,7 @@ import * as text from './text.ts'
 const EVERY_MS = 10_000
 
 export class LineReporter implements Reporter {
+  readonly live = false
   readonly #out: TextStream
   readonly #err: TextStream
   readonly #clock: Clock
@@ -27,9 +28,8 @@ export class LineReporter implements Reporter {
     this.#meter = new Meter(clock)
   }
 
-  state(state: JobState, live = false): void {
+  state(state: JobState): void {
     this.#meter.add(state.totals.bytesRead, state.percent)
-    if (live) return
     for (const warning of state.warnings.fresh) this.note(`warning: ${warning}`)
     const waiting = text.waiting(state)
     if (waiting !== null && waiting !== this.#waiting) this.note(waiting)

@@ -3,7 +3,9 @@ import type { FinalObject } from '../final.ts'
 
 /** How a run is told: a bar for people, lines for logs, JSON for programs. */
 export interface Reporter {
-  /** After each step, and within steps where that is known (`live`). */
+  /** Whether it shows progress within steps too. */
+  readonly live: boolean
+  /** After each step, and within steps (`live`) for those that show it. */
   state(state: JobState, live?: boolean): void
   /** Something to know that changes nothing: on stderr, or as an event. */
   note(text: string): void

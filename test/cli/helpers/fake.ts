@@ -125,10 +125,6 @@ export class FakeBackend implements Backend {
     return { lines, next: from + lines.length, total: this.logLines.length }
   }
 
-  watch(): () => void {
-    return () => undefined
-  }
-
   put(state: JobState): JobState {
     const at = this.jobs.findIndex((job) => job.number === state.number)
     if (at < 0) this.jobs.push(state)
