@@ -3,6 +3,8 @@ import type { WarningCode } from '../../engine/job.ts'
 /** Warnings that tell how the run went, not that something is missing from its result. */
 const HARMLESS: ReadonlySet<string> = new Set<WarningCode>([
   'own_place',
+  // A file that grew: what it held when it was opened is stored whole.
+  'changed',
   'state_recovered',
   'retry',
   'taken_over',
