@@ -42,7 +42,7 @@ export async function runJob(session: Session, command: Command, run: JobRun): P
     reporter.note('stopping after the running step; once more leaves at once')
   })
   let last: JobState | null = null
-  using _live = reporter.live ? watch(backend, () => last, reporter) : null
+  const unwatch = reporter.live ? watch(backend, () => last, reporter) : () => undefined
   try {
     const state = await drive(backend, await run.begin(backend), {
       clock: session.io.clock,
@@ -59,6 +59,7 @@ export async function runJob(session: Session, command: Command, run: JobRun): P
     tellResume(session, backend, last)
     throw error
   } finally {
+    unwatch()
     reporter.close()
   }
 }
@@ -66,7 +67,7 @@ export async function runJob(session: Session, command: Command, run: JobRun): P
 const WATCH_MS = 400
 
 /** Steps commit now and then: what the record says meanwhile keeps the bar moving. */
-function watch(backend: Backend, current: () => JobState | null, reporter: Reporter): Disposable {
+function watch(backend: Backend, current: () => JobState | null, reporter: Reporter): () => void {
   let asking = false
   const look = async (): Promise<void> => {
     const at = current()
@@ -79,7 +80,7 @@ function watch(backend: Backend, current: () => JobState | null, reporter: Repor
     if (seen !== null && current() === at && !seen.ended) reporter.state(seen, true)
   }
   const timer = setInterval(() => void look(), WATCH_MS)
-  return { [Symbol.dispose]: () => clearInterval(timer) }
+  return () => clearInterval(timer)
 }
 
 async function conclude(backend: Backend, state: JobState, reporter: Reporter): Promise<ExitCode> {

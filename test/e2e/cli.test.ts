@@ -9,12 +9,18 @@ import type { Line, Place } from './helpers.ts'
 const sha256 = (file: string): string => createHash('sha256').update(fs.readFileSync(file)).digest('hex')
 
 const backup = (p: Place, ...more: string[]): string[] => [
-  ...['backup', p.site, '--to', p.out, '--data', p.data, '--json'],
+  'backup',
+  p.site,
+  '--to',
+  p.out,
+  '--data',
+  p.data,
+  '--json',
   ...more,
 ]
 
 /** Nothing but finished archives may lie in the output folder. */
-const left = (p: Place): string[] => fs.readdirSync(p.out).filter((name) => !/^[^.].*\.z(ip|\d+)$/.test(name))
+const leftovers = (p: Place): string[] => fs.readdirSync(p.out).filter((name) => !/^[^.].*\.z(ip|\d+)$/.test(name))
 
 function expectEqual(left: string, right: string): void {
   expect(compareTrees(left, right).differences).toEqual([])
@@ -33,7 +39,7 @@ describe('backup, verify, restore', () => {
     for (const { path: file, size, sha256: digest } of end.artifacts ?? []) {
       expect([fs.statSync(file).size, sha256(file)]).toEqual([size, digest])
     }
-    expect(left(p)).toEqual([])
+    expect(leftovers(p)).toEqual([])
 
     const byId = await ratchet(['verify', String(end.id), '--data', p.data, '--json'])
     expect([byId.code, final(byId).status]).toEqual([0, 'completed'])
@@ -89,7 +95,7 @@ describe('stopping and going on', () => {
     const again = await ratchet(['backup', '--resume', '--data', p.data, '--json'])
     expect(again.code).toBe(0)
     expect(again.lines.filter((line) => line.event === 'final')).toEqual([final(second)])
-    expect(left(p)).toEqual([])
+    expect(leftovers(p)).toEqual([])
     expect((await ratchet(['restore', '1', '--to', p.at('back'), '--data', p.data])).code).toBe(0)
     expectEqual(p.site, p.at('back/site'))
   })
@@ -156,7 +162,7 @@ describe('looking after jobs', () => {
     expect(final(await ratchet(on('delete', '2'))).error?.code).toBe('JOB_RUNNING')
     const cancelled = await ratchet(on('cancel', '2'))
     expect([cancelled.code, final(cancelled).status]).toEqual([0, 'cancelled'])
-    expect(left(p)).toEqual([])
+    expect(leftovers(p)).toEqual([])
     expect((await ratchet(on('delete', '1', '2'))).code).toBe(0)
     expect(fs.readdirSync(p.out)).toEqual([])
     expect((await ratchet(on('list'))).lines).toEqual([])
