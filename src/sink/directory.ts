@@ -45,7 +45,8 @@ export class Directory {
       yield { step: 'writing the directory', done: closing.at, total: file.length }
     }
     this.#end(closing)
-    yield { step: 'the archive is complete' }
+    // A barrier: what reads the parts next reads them from the disk, whole.
+    yield { step: 'the archive is complete', durable: true }
   }
 
   /** In one part if it fits into one: readers then need only the last. */
