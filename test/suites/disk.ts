@@ -270,6 +270,7 @@ export function diskSuite(name: string, make: () => DiskUnderTest): void {
         expect(disk.stat(at('d/up')).size).toBe(5)
         expect(disk.lstat(at('d/up'))).toMatchObject({ kind: 'symlink', size: 6 })
         expect(disk.lstat(at('rel/')).kind).toBe('dir')
+        disk.close(disk.open(at('rel/.'), 'dir'))
         expect(disk.readlink(at('rel')).toString()).toBe('d')
         expect(disk.realpath(at('rel/up')).toString().endsWith('/d/x')).toBe(true)
         expect(disk.realpath(at('abs')).equals(disk.realpath(at('d')))).toBe(true)
