@@ -59,7 +59,7 @@ const SILENT: Readonly<Record<JobStatus, string>> = {
   completed: '',
   stalled: 'The job made no progress for too long. Step it again to go on.',
   failed: `The job failed. ${ERROR_RULES.INTERNAL.hint}`,
-  cancelled: `The job was cancelled. ${ERROR_RULES.CANCELLED.hint}`,
+  cancelled: ERROR_RULES.CANCELLED.hint,
   timeout: `The job ran out of time. ${ERROR_RULES.TIMED_OUT.hint}`,
 }
 
