@@ -68,7 +68,7 @@ describe('flatness of steps', () => {
       step(10, 20),
       step(10, 20),
       step(30, 30),
-      step(1, 30, 'finalization'),
+      step(1, 35, 'finalization'),
     ]
     expect(costs(list, 'entries', 10)).toEqual([10, 30])
   })
