@@ -99,7 +99,7 @@ export class MemoryWork {
     this.context.die()
     this.#context = null
     if (tails === 'power') {
-      if (!(this.disk instanceof MemoryDisk)) throw new Error('power cuts need a MemoryDisk')
+      if (!(this.disk instanceof MemoryDisk)) throw new TypeError('power cuts need a MemoryDisk')
       this.disk = this.disk.powerCut(this.random.chance(0.3) ? 'lose' : this.random)
       return
     }

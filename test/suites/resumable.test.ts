@@ -110,7 +110,7 @@ const ENDINGS: readonly Ending[] = ['stop', 'closing', 'after', 'kill']
 const TAILS: readonly Tails[] = ['noise', 'cut', 'kept', 'power']
 
 /** The ways of cutting at one point, and of cutting always, under which the result differs or the run fails. */
-async function differing(mistake: Mistake | null): Promise<Set<string>> {
+async function differing(mistake: Mistake | null, until: string): Promise<Set<string>> {
   const whole = run(mistake)
   const points = await runCut(whole, null)
   const expected = JSON.stringify(digested(whole.result(whole.work)))
@@ -126,6 +126,7 @@ async function differing(mistake: Mistake | null): Promise<Set<string>> {
     }
   }
   for (const ending of ENDINGS) {
+    if (found.has(until)) break
     for (const tails of TAILS) for (let at = 1; at <= points; at++) await attempt(ending, tails, at, false)
     if (ending !== 'kill') await attempt(ending, 'noise', 1, true)
   }
@@ -134,7 +135,7 @@ async function differing(mistake: Mistake | null): Promise<Set<string>> {
 
 describe('the suite itself', () => {
   it('lets an honest stage pass', async () => {
-    expect(await differing(null)).toEqual(new Set())
+    expect(await differing(null, 'nothing')).toEqual(new Set())
   })
   it.each<[Mistake, string]>([
     ['slot after the yield', 'stop'],
@@ -147,7 +148,7 @@ describe('the suite itself', () => {
     ['begins with an idle yield', 'no progress'],
     ['work in finally', 'stop'],
   ])('finds: %s', async (mistake, where) => {
-    const found = await differing(mistake)
+    const found = await differing(mistake, where)
     expect([...found]).toContain(where)
   })
 })

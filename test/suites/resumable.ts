@@ -59,7 +59,7 @@ export async function runCut(run: ResumableRun, cut: Cut | null): Promise<number
       const next = await running.next()
       total++
       const cutHere = cut !== null && cut.at(total, inProcess)
-      if (cutHere || next.done === true) {
+      if (cutHere || next.done === true || next.value.idle === true) {
         const finished = await end(run.work, running, cutHere ? cut : ORDERLY, next.done === true)
         if (finished) return total
         break
@@ -80,7 +80,8 @@ async function end(work: MemoryWork, running: Steps<unknown>, { ending, tails }:
     for (let i = 0; i < GRACE && !ended; i++) {
       const next = await running.next()
       ended = next.done === true
-      if (next.done !== true && next.value.durable === true) await work.commit()
+      if (next.done === true || next.value.idle === true) break
+      if (next.value.durable === true) await work.commit()
     }
   }
   if (ending === 'stop' || ending === 'closing') await running.return(undefined)
