@@ -227,7 +227,7 @@ export function newJob(number: number, spec: JobSpec, now: number): JobView {
     percent: 0,
     totals: { entries: 0, files: 0, bytesRead: 0, bytesWritten: 0, filesExpected: null, bytesExpected: null },
     parts: [],
-    warnings: { total: 0, recent: [] },
+    warnings: { total: 0, before: 0, recent: [] },
     archive: null,
     artifacts: { count: 0, bytes: 0 },
     error: null,
@@ -239,6 +239,8 @@ export function newJob(number: number, spec: JobSpec, now: number): JobView {
     updatedAt: now,
     finishedAt: null,
     lease: { epoch: 1, owner: '', until: 0, boot: '', untilMono: 0, released: true },
+    startKey: null,
+    moving: false,
     lastKey: null,
   }
 }
