@@ -29,6 +29,7 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['settings', 'engine/services.ts', 'types: it implements Profiles and Roots'],
   ['settings', 'engine/spec.ts', 'types: what a profile becomes'],
   ['settings', 'engine/profile-schema.ts', 'the one schema of a profile'],
+  ['settings', 'engine/plans.ts', 'the default pacing, one for profiles and requests'],
   ['facade', 'lib', 'errors and clock'],
   ['facade', 'engine/services.ts', 'types: all that a facade sees'],
   ['facade', 'engine/job.ts', 'views are functions of the record'],
