@@ -22,6 +22,9 @@ export const LOCATOR_SIZE = 20
 export const ONES16 = 0xffff
 export const ONES32 = 0xffffffff
 
+/** "Version needed" in our local headers of symlinks, the bytes 0A 03: readers of local headers know them by it. */
+export const NEEDED_LINK = 0x030a
+
 export const FLAG_ENCRYPTED = 0x0001
 export const FLAG_DESCRIPTOR = 0x0008
 export const FLAG_PATCHED = 0x0020

@@ -11,7 +11,6 @@ import * as z from './zip-records.ts'
 const MADE_BY = 0x031e // unix, so that the mode bits count; APPNOTE 3.0
 const NEEDED = 20
 const NEEDED_ZIP64 = 45
-const NEEDED_LINK = 0x030a // bytes 0A 03: readers of local headers know a symlink by them
 /** A deflated entry may come out a little larger than its source; beyond this size its ZIP64 field is reserved. */
 const DEFLATE_MARGIN = 64 << 20
 const CRC_AT = 14
@@ -65,7 +64,7 @@ function local(entry: EntryHead, crc: number, stored: number): Buffer {
   const zip64 = localNeedsZip64(entry)
   const out = Buffer.alloc(z.LOCAL_SIZE + name.length + (zip64 ? 20 : 0) + time.length)
   out.writeUInt32LE(z.SIG_LOCAL, 0)
-  writeHeadFields(out, 4, entry, entry.kind === 'symlink' ? NEEDED_LINK : zip64 ? NEEDED_ZIP64 : NEEDED)
+  writeHeadFields(out, 4, entry, entry.kind === 'symlink' ? z.NEEDED_LINK : zip64 ? NEEDED_ZIP64 : NEEDED)
   out.writeUInt32LE(crc, CRC_AT)
   out.writeUInt32LE(zip64 ? z.ONES32 : stored, 18)
   out.writeUInt32LE(zip64 ? z.ONES32 : entry.size, 22)
