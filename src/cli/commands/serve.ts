@@ -1,8 +1,5 @@
-import path from 'node:path'
 import type { Command } from 'commander'
-import { createApp, serve as listen } from '../../app.ts'
-import type { Serving } from '../../app.ts'
-import { loadSettings } from '../../settings/settings.ts'
+import type { App, Serving } from '../../app.ts'
 import { EXIT } from '../exit.ts'
 import { UsageError } from '../failure.ts'
 import * as parse from '../parse.ts'
@@ -49,6 +46,8 @@ async function serve(session: Session, command: Command, options: ServeOptions):
   const globals = session.globals(command)
   if (globals.url !== undefined) throw new UsageError('serve runs a server here; --url asks one elsewhere')
   const dataDir = dataDirOf(globals, session.io)
+  // Loaded here, so that other commands start without a web server in memory.
+  const [app, { loadSettings }] = await Promise.all([import('../../app.ts'), import('../../settings/settings.ts')])
   const address = addressOf(loadSettings(session.io.disk, dataDir).listen, options)
   const stop = new AbortController()
   const off = session.io.onSignal(() => {
@@ -56,9 +55,9 @@ async function serve(session: Session, command: Command, options: ServeOptions):
     stop.abort()
   })
   try {
-    await using app = await createApp({ dataDir })
-    const server = await listen(app, address)
-    announce(session, globals.json === true, app.dataDir, server)
+    await using ratchet = await app.createApp({ dataDir })
+    const server = await app.serve(ratchet, address)
+    announce(session, globals.json === true, ratchet, server)
     await aborted(stop.signal)
     await server.close()
   } finally {
@@ -84,8 +83,9 @@ function addressOf(settings: Address, options: ServeOptions): Address {
   )
 }
 
-function announce(session: Session, json: boolean, dataDir: string, server: Serving): void {
-  const tokenFile = path.join(dataDir, 'token')
+function announce(session: Session, json: boolean, app: App, server: Serving): void {
+  const { dataDir } = app
+  const tokenFile = app.token().file
   if (json) {
     const token = server.tokenIsNew ? { token: server.token } : {}
     return session.printJson({ event: 'listening', url: server.url, dataDir, tokenFile, ...token })
