@@ -30,7 +30,11 @@ export const sealStage = (parts: BackupParts): Stage => ({
     yield* sink.feed(
       'own',
       () => own(ctx, slot.own),
-      () => void slot.own++,
+      (_item, taken) => {
+        slot.own++
+        // The totals tell what was backed up, not what we wrote about it.
+        if (taken?.stored === true) ctx.count({ entries: -1, files: -1, bytesRead: -taken.size })
+      },
     )
     yield* sink.close()
     ctx.drop('summary')
