@@ -73,7 +73,8 @@ function problemOf(pattern: string): string | null {
   if (pattern.startsWith('!')) return '"!" is not known; use "include" for what shall be kept'
   const body = pattern.replace(/^\/+|\/+$/g, '')
   if (body === '') return 'it is empty'
-  if (body.split('/').some((part) => part === '..' || part === '.')) return '"." and ".." are not known; paths begin at the source'
+  if (body.split('/').some((part) => part === '..' || part === '.'))
+    return '"." and ".." are not known; paths begin at the source'
   return costOf(body)
 }
 

@@ -55,7 +55,7 @@ class Directory implements Source {
       for (const item of walk) yield item
       return
     }
-    const { disk, log } = this.#env
+    const { disk, log, signal } = this.#env
     const tools = this.#env.tools === undefined ? findAttributeTools(disk) : this.#env.tools
     if (tools === null) {
       if (position === null) yield this.#notKept()
@@ -63,7 +63,7 @@ class Directory implements Source {
       return
     }
     const root = disk.realpath.bind(disk, this.#spec.path)
-    yield* withXattrs(walk, { tools, root, log, told: toldOf(position) })
+    yield* withXattrs(walk, { tools, root, signal, log, told: toldOf(position) })
   }
 
   #notKept(): Omission {

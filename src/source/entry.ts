@@ -62,4 +62,3 @@ export class WalkEntry implements Entry {
     return this.#folders.within(folder, name, (path) => openFile(this.#disk, path, this.path, same))
   }
 }
-

@@ -33,7 +33,12 @@ export interface ListingContext {
 }
 
 /** Lists a folder from the first name at or after `from` on. Names in a large one go through the store. */
-export function* list(ctx: ListingContext, folder: Folder, path: Buffer, from: Buffer | null): Generator<Pause, Listing> {
+export function* list(
+  ctx: ListingContext,
+  folder: Folder,
+  path: Buffer,
+  from: Buffer | null,
+): Generator<Pause, Listing> {
   const open = (): Begun => new Begun(() => ctx.disk.opendir(ctx.folders.self(folder)))
   const store = ctx.store
   if (store === null) return fromMemory(open(), from)

@@ -82,6 +82,8 @@ export function decodeMark(mark: Mark): Position {
     const name = Buffer.from(mark.slice(cut + 1), 'base64')
     return { phase, path: Buffer.concat([decode(mark.slice(2, cut)), Buffer.from('/'), name]) }
   } catch (error) {
-    throw new BackupError('STATE_DAMAGED', `the position in the source is damaged: ${mark.slice(0, 80)}`, { cause: error })
+    throw new BackupError('STATE_DAMAGED', `the position in the source is damaged: ${mark.slice(0, 80)}`, {
+      cause: error,
+    })
   }
 }

@@ -14,7 +14,8 @@ export function openFile(disk: Disk, path: Buffer, shown: Buffer, same?: Identit
   } catch (error) {
     const code = errnoOf(error)
     // A link, or a socket or a device without a driver, where a file was listed.
-    if (code === 'ELOOP' || code === 'ENXIO' || code === 'ENODEV') throw changed(shown, 'is no longer a regular file', error)
+    if (code === 'ELOOP' || code === 'ENXIO' || code === 'ENODEV')
+      throw changed(shown, 'is no longer a regular file', error)
     throw error
   }
   try {

@@ -98,7 +98,10 @@ export class Visitor {
     const item = this.#entry('file', path, stat, { folder: frame.folder, name }, access, 'done')
     const database = liveDatabase(this.#ctx, frame.folder, name, stat)
     if (database === null) return { item }
-    const cause = { reason: 'live_database', message: 'a database in use was copied as a file and may not open' } as const
+    const cause = {
+      reason: 'live_database',
+      message: 'a database in use was copied as a file and may not open',
+    } as const
     const note = omission(this.#stack.child(database), this.below(path), cause, 'before')
     return { item, note }
   }

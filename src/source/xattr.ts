@@ -22,6 +22,8 @@ export interface XattrContext {
   readonly tools: AttributeTools
   /** The source's real path. */
   readonly root: () => Buffer
+  /** Aborted: what is being read is given up and the reason thrown. */
+  readonly signal: AbortSignal
   readonly log: (level: 'debug' | 'info' | 'warn', message: string) => void
   /** Mark path of a note already given before the walk was cut: it is not given twice. */
   readonly told: Buffer | null
@@ -153,14 +155,21 @@ class Reader {
   }
 
   async #collect(reading: Reading): Promise<Found> {
+    const give = (): void => reading[Symbol.dispose]()
+    this.#ctx.signal.addEventListener('abort', give)
     let result: ProgramResult
     try {
       result = await reading.result
+      this.#ctx.signal.throwIfAborted()
     } catch (error) {
+      this.#ctx.signal.throwIfAborted()
       return this.#fail(asBackupError(error, 'getfattr could not be started').message)
+    } finally {
+      this.#ctx.signal.removeEventListener('abort', give)
     }
     if (result.overflow && reading.paths.length > 1) return this.#halve(reading.paths)
-    if (result.overflow) return { ...NONE, complaints: new Map([[reading.paths[0]?.toString('latin1') ?? '', 'there are too many']]) }
+    if (result.overflow)
+      return { ...NONE, complaints: new Map([[reading.paths[0]?.toString('latin1') ?? '', 'there are too many']]) }
     if (result.code === null) return this.#fail('getfattr did not answer in time')
     // 123: some call ended with 1–125, its messages say why. Above: getfattr was killed or cannot be run.
     if (result.code > 123) return this.#fail(`getfattr cannot be run (exit code ${result.code})`)

@@ -121,7 +121,8 @@ export function listTree(root: string): Map<string, fs.BigIntStats> {
   return new Map([...found].toSorted(([x], [y]) => Buffer.compare(unescapeName(x), unescapeName(y))))
 }
 
-const absolute = (root: string, name: string): Buffer => (name === '' ? Buffer.from(root) : below(Buffer.from(root), name))
+const absolute = (root: string, name: string): Buffer =>
+  name === '' ? Buffer.from(root) : below(Buffer.from(root), name)
 
 type Stat = fs.BigIntStats
 

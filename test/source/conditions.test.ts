@@ -90,7 +90,12 @@ test('a folder that may not be listed is kept as a folder, and its content is na
   fs.writeFileSync(path.join(root, 'a', 'secret'), 's')
   fs.chmodSync(root, 0o755)
   fs.chmodSync(folder.path, 0o755)
-  expect(await asNobody(() => lines(open(null)))).toEqual(['dir src', 'dir src/a', 'omission src/a unreadable', 'file src/b'])
+  expect(await asNobody(() => lines(open(null)))).toEqual([
+    'dir src',
+    'dir src/a',
+    'omission src/a unreadable',
+    'file src/b',
+  ])
 })
 
 test('a folder that vanishes after its entry is reported', async () => {
@@ -201,7 +206,20 @@ test.each([
 })
 
 test('names are bytes: not UTF-8, newlines, dashes, dots, the longest, equal but for case or normalisation', async () => {
-  const names = ['\uFFFDFF', 'a\nb', '-rf', '..a', 'dot.', 'sp ', 'n'.repeat(255), 'Case', 'case', 'e\u0301', '\u00e9', '\u0301']
+  const names = [
+    '\uFFFDFF',
+    'a\nb',
+    '-rf',
+    '..a',
+    'dot.',
+    'sp ',
+    'n'.repeat(255),
+    'Case',
+    'case',
+    'e\u0301',
+    '\u00e9',
+    '\u0301',
+  ]
   const source = open(Object.fromEntries(names.map((name) => [name, name])))
   const files = (await collect(source)).filter((item) => item.type === 'entry' && item.kind === 'file')
   expect(files.map((item) => line(item).slice('file src/'.length)).toSorted()).toEqual(names.toSorted())
@@ -217,14 +235,19 @@ test('links are stored with the bytes of their target, wherever they lead', asyn
     long: { type: 'link', to: long },
     shadow: { type: 'link', to: '/etc/shadow' },
   })
-  const links = new Map((await collect(source)).flatMap((i) => (i.type === 'entry' && i.link ? [[i.path.toString(), i.link]] : [])))
+  const links = new Map(
+    (await collect(source)).flatMap((i) => (i.type === 'entry' && i.link ? [[i.path.toString(), i.link]] : [])),
+  )
   expect(links.get('src/long')).toEqual(long)
   expect(links.get('src/gone')).toEqual(Buffer.from([0xff, 0x2f, 0xfe]))
   expect([...links.keys()]).toEqual(['src/gone', 'src/long', 'src/loop', 'src/shadow', 'src/up'])
 })
 
 test('holes and further names are told by the stat', async () => {
-  const source = open({ hole: { type: 'sparse', size: 2 ** 40, data: { 4096: 'x' } }, two: { type: 'hard', of: 'hole' } })
+  const source = open({
+    hole: { type: 'sparse', size: 2 ** 40, data: { 4096: 'x' } },
+    two: { type: 'hard', of: 'hole' },
+  })
   const hole = await entry(source, 'src/hole')
   expect(hole.stat).toMatchObject({ size: 2 ** 40, nlink: 2 })
   expect(hole.stat.blocks).toBeLessThan(100)
@@ -239,14 +262,18 @@ test('a database with an unfinished transaction beside it is named', async () =>
     'y.db-wal': '',
     'z-journal': 'a diary',
   })
-  expect((await lines(source)).filter((text) => text.startsWith('omission'))).toEqual(['omission src/x.db live_database'])
+  expect((await lines(source)).filter((text) => text.startsWith('omission'))).toEqual([
+    'omission src/x.db live_database',
+  ])
 })
 
 test('the source is not changed: no name, no byte, no time, not even the time of access', async () => {
   makeTree(root, { a: { b: 'x', hole: { type: 'sparse', size: 9999 } }, c: 'y', l: { type: 'link', to: 'c' } })
   for (const name of ['a/b', 'c']) fs.utimesSync(path.join(root, name), 1000, 2_000_000_000)
   const picture = (): string[] =>
-    [...listTree(root)].map(([name, s]) => `${name} ${s.mode} ${s.size} ${s.mtimeNs} ${s.ctimeNs} ${s.isFile() ? s.atimeNs : ''}`)
+    [...listTree(root)].map(
+      ([name, s]) => `${name} ${s.mode} ${s.size} ${s.mtimeNs} ${s.ctimeNs} ${s.isFile() ? s.atimeNs : ''}`,
+    )
   const before = picture()
   for (const item of await collect(open(null))) if (item.type === 'entry' && item.kind === 'file') content(item)
   expect(picture()).toEqual(before)

@@ -47,7 +47,11 @@ function mounted(name: string, as: { dev?: bigint; ino?: bigint }): Disk {
 test('other file systems are named, not entered, unless asked for', async () => {
   makeTree(root, { mount: { x: '1' }, z: '2' })
   const disk = mounted('mount', { dev: 4711n })
-  expect(await lines(open({}, { disk }))).toEqual(['dir src', 'omission src/mount other_file_system quiet', 'file src/z'])
+  expect(await lines(open({}, { disk }))).toEqual([
+    'dir src',
+    'omission src/mount other_file_system quiet',
+    'file src/z',
+  ])
   expect(await lines(open({ oneFileSystem: false }, { disk }))).toContain('file src/mount/x')
 })
 
@@ -115,7 +119,8 @@ test('the path of a source may itself be a link', async () => {
 test('a tree can be walked where the system has no folder of handles', async () => {
   makeTree(root, { a: { b: { c: 'x' } }, d: 'y' })
   const hidden = (at: string | Buffer): void => {
-    if (at.toString().startsWith('/proc/')) throw Object.assign(new Error('ENOENT'), { code: 'ENOENT', syscall: 'lstat' })
+    if (at.toString().startsWith('/proc/'))
+      throw Object.assign(new Error('ENOENT'), { code: 'ENOENT', syscall: 'lstat' })
   }
   const disk: Disk = {
     ...realDisk,

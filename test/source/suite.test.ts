@@ -12,19 +12,19 @@ import { fakeTools } from '../helpers/fake-getfattr.ts'
 const TREE: Tree = {
   'a.txt': 'first',
   'a-b': { inner: 'x', deep: { deeper: { deepest: 'y'.repeat(5000) } } },
-  'a': { 'z': '1', '0': '2' },
-  'empty': {},
+  a: { z: '1', '0': '2' },
+  empty: {},
   '-rf': 'dash',
   'new\nline': 'n',
   '\uFFFDFF\uFFFDFE': { 'inner\uFFFD80': 'bytes' },
   'back\uFFFD5Cslash': 'b',
   'qu"ote': 'q',
   '..b': { '...': 'dots' },
-  'pipe': { type: 'fifo' },
-  'link': { type: 'link', to: '../nowhere' },
-  'tolink': { type: 'link', to: 'a' },
-  'hole': { type: 'sparse', size: 1 << 20, data: { 8192: 'data' } },
-  'hard': { type: 'hard', of: 'a.txt' },
+  pipe: { type: 'fifo' },
+  link: { type: 'link', to: '../nowhere' },
+  tolink: { type: 'link', to: 'a' },
+  hole: { type: 'sparse', size: 1 << 20, data: { 8192: 'data' } },
+  hard: { type: 'hard', of: 'a.txt' },
   'db.sqlite': Buffer.from('SQLite format 3\0 and more'),
   'db.sqlite-wal': 'pages',
 }
@@ -49,13 +49,17 @@ const FLAVOURS: readonly (readonly [string, Rules])[] = [
 for (const [name, rules] of FLAVOURS) {
   describe(`a folder ${name}`, () => {
     const make = (): Source =>
-      openDirectory({ type: 'directory', path: root, label: 'src', ...rules }, { ...envFor(), tools: fakeTools(folder.path) })
+      openDirectory(
+        { type: 'directory', path: root, label: 'src', ...rules },
+        { ...envFor(), tools: fakeTools(folder.path) },
+      )
     test.each(SOURCE_SUITE)('%s', async (_, holds) => holds(make))
   })
 }
 
 describe('a folder without the programs for attributes', () => {
-  const make = (): Source => openDirectory({ type: 'directory', path: root, label: 'src' }, { ...envFor(), tools: null })
+  const make = (): Source =>
+    openDirectory({ type: 'directory', path: root, label: 'src' }, { ...envFor(), tools: null })
   test.each(SOURCE_SUITE)('%s', async (_, holds) => holds(make))
 })
 

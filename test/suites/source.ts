@@ -7,7 +7,10 @@ import type { Entry, Mark, Source, SourceItem } from '../../src/source/source.ts
 export type MakeSource = () => Source
 
 /** All items of a run, pauses left out. */
-export async function collect(source: Source, after: Mark | null = null): Promise<Exclude<SourceItem, { type: 'pause' }>[]> {
+export async function collect(
+  source: Source,
+  after: Mark | null = null,
+): Promise<Exclude<SourceItem, { type: 'pause' }>[]> {
   const items: Exclude<SourceItem, { type: 'pause' }>[] = []
   for await (const item of source.items(after)) if (item.type !== 'pause') items.push(item)
   return items
