@@ -1,3 +1,7 @@
+import { BackupError } from '../lib/errors.ts'
+import { Helper } from './codec-helper.ts'
+import { runWork, type Reply, type Result, type Work } from './codec-messages.ts'
+
 /**
  * Compressing and digesting blocks, on all cores. Every block is independent (law 7): no state of
  * deflate survives it, so any process can go on after any block.
@@ -25,7 +29,7 @@ export interface Packed {
 export interface UnpackJob {
   readonly data: Uint8Array
   readonly method: 'store' | 'deflate'
-  /** Plain length expected; more is refused before it is inflated. */
+  /** Plain length expected; the data must give exactly that, and end with its last byte. */
   readonly size: number
 }
 
@@ -41,4 +45,117 @@ export interface Codec extends Disposable {
   unpack(jobs: readonly UnpackJob[]): Promise<Unpacked[]>
   /** How many batches may usefully be in flight. */
   readonly width: number
+}
+
+export interface CodecOptions {
+  /** Helper threads beside the calling one; 0: everything is done in the calling thread. */
+  readonly threads: number
+  /** Aborting fails what is in flight, and every later call, with CANCELLED. */
+  readonly signal?: AbortSignal
+  /** Another thread entry, for tests. */
+  readonly entry?: URL
+}
+
+/** Batches that wait at one helper: one being worked on, one so that it never runs dry. */
+const QUEUE = 2
+/** Starting a thread costs as much as packing a block: small jobs never need one. Bytes of work. */
+const START_AFTER = 8 << 20
+
+/**
+ * A codec over `threads` helpers and the calling thread. A batch goes to a helper with room, else it
+ * is done at once by the caller, who is thus never idle. Helpers start after 8 MiB of work and end
+ * with the codec; if one dies, its batches are done again here. A batch of `unpack` fails as a whole.
+ */
+export function createCodec(options: CodecOptions): Codec {
+  return new ThreadedCodec(options)
+}
+
+class ThreadedCodec implements Codec {
+  readonly width: number
+  readonly #options: CodecOptions
+  readonly #abort = new Map<number, (error: BackupError) => void>()
+  readonly #onAbort = (): void => this.#close('the job was cancelled')
+  #helpers: Helper[] = []
+  #next = 1
+  #seen = 0
+  #started = false
+  #closed: BackupError | null = null
+
+  constructor(options: CodecOptions) {
+    this.#options = options
+    this.width = options.threads * QUEUE + 1
+    if (options.signal?.aborted === true) this.#onAbort()
+    else options.signal?.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  async pack(jobs: readonly PackJob[]): Promise<Packed[]> {
+    const results = await this.#run({ op: 'pack', jobs })
+    return jobs.map((job, i) => {
+      const { data, method, crc, sha256 } = at(results, i)
+      return { data: data ?? job.bytes, method, crc, sha256 }
+    })
+  }
+
+  async unpack(jobs: readonly UnpackJob[]): Promise<Unpacked[]> {
+    const results = await this.#run({ op: 'unpack', jobs })
+    return jobs.map((job, i) => {
+      const { data, crc, sha256 } = at(results, i)
+      return { bytes: data ?? job.data, crc, sha256 }
+    })
+  }
+
+  [Symbol.dispose](): void {
+    this.#close('the codec is closed')
+  }
+
+  #run(work: Work): Result[] | Promise<Result[]> {
+    if (this.#closed !== null) throw this.#closed
+    const helper = this.#roomy(work)
+    return helper === null ? runWork(work) : this.#ask(helper, work)
+  }
+
+  #roomy(work: Work): Helper | null {
+    for (const job of work.jobs) this.#seen += 'bytes' in job ? job.bytes.length : job.size
+    if (!this.#started && this.#seen >= START_AFTER) {
+      this.#started = true
+      this.#helpers = Array.from({ length: this.#options.threads }, () => new Helper(this.#options.entry))
+    }
+    for (const helper of this.#helpers) helper.collect()
+    this.#helpers = this.#helpers.filter((helper) => helper.alive)
+    let best: Helper | null = null
+    for (const helper of this.#helpers) {
+      if (helper.queued < QUEUE && (best === null || helper.queued < best.queued)) best = helper
+    }
+    return best
+  }
+
+  #ask(helper: Helper, work: Work): Promise<Result[]> {
+    const id = this.#next++
+    return new Promise<Result[]>((resolve, reject) => {
+      this.#abort.set(id, reject)
+      const settle = (reply: Reply | null): void => {
+        if (!this.#abort.delete(id)) return // failed already by an abort
+        if (reply === null) resolve(new Promise((redo) => redo(runWork(work))))
+        else if (reply.error === null) resolve([...reply.results])
+        else reject(BackupError.fromRecord(reply.error))
+      }
+      helper.send({ work, settle })
+    })
+  }
+
+  #close(why: string): void {
+    this.#closed ??= new BackupError('CANCELLED', why)
+    this.#options.signal?.removeEventListener('abort', this.#onAbort)
+    const waiting = [...this.#abort.values()]
+    this.#abort.clear()
+    for (const reject of waiting) reject(this.#closed)
+    for (const helper of this.#helpers) helper.end()
+    this.#helpers = []
+  }
+}
+
+function at(results: readonly Result[], index: number): Result {
+  const result = results[index]
+  if (result === undefined) throw new BackupError('INTERNAL', 'the codec answered fewer results than it was asked for')
+  return result
 }

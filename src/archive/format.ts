@@ -1,3 +1,5 @@
+import type { BackupError } from '../lib/errors.ts'
+
 /**
  * An archive format: pure, bytes in and bytes out. It knows no job, no file, no clock. The sink
  * decides where the bytes go and when they count; the format says what they are.
@@ -45,6 +47,10 @@ export interface ArchiveTotals {
   readonly directoryLength: number
   /** Entries whose directory record lies in the last part. */
   readonly lastPartRecords: number
+  /** Where what follows the directory begins, within the last part. */
+  readonly epilogueOffset: number
+  /** Whether the archive was begun as a split one (`prologue(true)`), however many parts it came to. */
+  readonly split: boolean
 }
 
 export interface FormatWriter {
@@ -92,4 +98,10 @@ export interface ArchiveEntry {
   readonly crc: number
   /** Global offset of the local header over all parts joined. */
   readonly offset: number
+  /**
+   * Why nothing may be written for this entry, whatever its path: ENTRY_REFUSED (raw backslash, name not
+   * in the encoding it claims, device, folder with data), ARCHIVE_UNSUPPORTED (method, encryption). Reading
+   * its content throws this.
+   */
+  readonly refused?: BackupError
 }

@@ -25,6 +25,16 @@ export interface Piece {
   readonly restartable: boolean
 }
 
+/** A run of stored bytes that unpacks on its own: what `Codec.unpack` takes. */
+export interface RawBlock {
+  /** The caller's to keep and to hand over. */
+  readonly data: Buffer
+  readonly method: 'store' | 'deflate'
+  readonly plainSize: number
+  readonly at: Restart
+  readonly next: Restart
+}
+
 export interface Damage {
   readonly entry: ArchiveEntry | null
   readonly message: string
@@ -44,11 +54,22 @@ export interface ArchiveReader extends Disposable {
   /** In the archive's order, beginning with entry `from`. Streams: never all in memory. */
   entries(from?: number): Iterable<ArchiveEntry>
   /**
-   * The entry's content from `from` on, in pieces of at most 1 MiB. ARCHIVE_DAMAGED if the data does not
-   * decode or is longer or shorter than announced; LIMIT_EXCEEDED beyond the ratio limit. The CRC is the
-   * caller's to run over the bytes (its state must survive a process); it compares at the end.
+   * The entry's content from `from` on, in pieces of exactly 1 MiB (the last one shorter). ARCHIVE_DAMAGED if
+   * the entry's own header contradicts the directory, or the data does not decode or is longer or shorter than
+   * announced; LIMIT_EXCEEDED beyond the ratio limit; the entry's `refused`. The CRC is the caller's to run over
+   * the bytes (its state must survive a process); it compares at the end.
+   *
+   * Going on at a `next` that was not restartable is possible too, but unpacks everything before it again.
    */
-  content(entry: ArchiveEntry, from?: Restart): Iterable<Piece>
+  content(entry: ArchiveEntry, from?: Restart): AsyncIterable<Piece>
+  /**
+   * The same content as raw blocks that unpack independently, hence in parallel; several small entries make
+   * one batch. Blocks of a large deflated entry end where a block of our own writer seems to end, which is
+   * certain only once it has unpacked to `plainSize`: if it does not, or the blocks stop before the entry's
+   * end (a stream without such blocks), go on with `content(entry, block.at)`. `unpackEntry` does all that.
+   * Same errors as `content`, but for those of decoding.
+   */
+  blocksOf(entry: ArchiveEntry, from?: Restart): Iterable<RawBlock>
 }
 
 export interface ReaderLimits {

@@ -1,0 +1,92 @@
+import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads'
+import { toRequest, type Reply, type Work } from './codec-messages.ts'
+
+/** A batch that waits for its answer. `settle(null)`: the helper died, do it elsewhere. */
+export interface Pending {
+  readonly work: Work
+  readonly settle: (reply: Reply | null) => void
+}
+
+const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './codec-thread.ts' : './codec-thread.js', import.meta.url)
+
+/**
+ * One helper thread. It holds the process alive only while an answer is awaited; an idle one never
+ * does. `collect` takes answers that lie ready without a turn of the event loop: whoever computes
+ * inline all the time would otherwise never see that the helper has room again.
+ */
+export class Helper {
+  readonly #worker: Worker
+  readonly #port: MessagePort
+  readonly #pending = new Map<number, Pending>()
+  #next = 1
+  #alive = true
+
+  constructor(entry: URL = ENTRY) {
+    const { port1, port2 } = new MessageChannel()
+    this.#port = port1
+    this.#worker = new Worker(entry, { workerData: port2, transferList: [port2], name: 'codec' })
+    this.#worker.unref()
+    this.#worker.once('exit', () => this.#died())
+    this.#worker.once('error', () => this.#died())
+    this.#port.on('message', (reply: Reply) => this.#take(reply))
+    this.#port.unref()
+  }
+
+  get alive(): boolean {
+    return this.#alive
+  }
+  get queued(): number {
+    return this.#pending.size
+  }
+
+  send(pending: Pending): void {
+    const id = this.#next++
+    const { request, transfer } = toRequest(id, pending.work)
+    this.#pending.set(id, pending)
+    this.#hold()
+    this.#port.postMessage(request, transfer)
+  }
+
+  collect(): void {
+    if (this.#pending.size === 0) return
+    for (;;) {
+      const message = receiveMessageOnPort(this.#port)
+      if (message === undefined) return
+      this.#take(message.message)
+    }
+  }
+
+  /** Ends the thread; what it was asked is given back unanswered. */
+  end(): void {
+    this.#died()
+    this.#worker.terminate().catch((error: unknown) => error) // it is ending anyway
+  }
+
+  #take(reply: Reply): void {
+    const pending = this.#pending.get(reply.id)
+    this.#pending.delete(reply.id)
+    this.#hold()
+    pending?.settle(reply)
+  }
+
+  /** The worker is held too, so that its death is noticed while somebody waits. */
+  #hold(): void {
+    if (this.#pending.size > 0) {
+      this.#worker.ref()
+      this.#port.ref()
+    } else {
+      this.#worker.unref()
+      this.#port.unref()
+    }
+  }
+
+  #died(): void {
+    if (!this.#alive) return
+    this.collect() // answers sent before it died still count
+    this.#alive = false
+    const lost = [...this.#pending.values()]
+    this.#pending.clear()
+    this.#port.close()
+    for (const pending of lost) pending.settle(null)
+  }
+}

@@ -1,0 +1,93 @@
+import { asBackupError, type ErrorRecord } from '../lib/errors.ts'
+import type { PackJob, UnpackJob } from './codec.ts'
+import { packBlock, unpackBlock } from './pack-block.ts'
+
+/** What goes to a helper thread and back. All bytes of a request lie in one buffer, which is handed over. */
+
+export type Work = { readonly op: 'pack'; readonly jobs: readonly PackJob[] } | UnpackWork
+export interface UnpackWork {
+  readonly op: 'unpack'
+  readonly jobs: readonly UnpackJob[]
+}
+
+export interface Request {
+  readonly id: number
+  readonly work: Work
+}
+
+/** `data` null: the input itself (nothing is sent back that the other side has). */
+export interface Result {
+  readonly data: Uint8Array | null
+  readonly method: 'store' | 'deflate'
+  readonly crc: number
+  readonly sha256: Uint8Array
+}
+
+export interface Reply {
+  readonly id: number
+  readonly results: readonly Result[]
+  readonly error: ErrorRecord | null
+}
+
+/** Buffers from this length on own their memory alone (Node's pool serves small ones only). */
+const OWN_FROM = 64 << 10
+
+function inputOf(job: PackJob | UnpackJob): Uint8Array {
+  return 'bytes' in job ? job.bytes : job.data
+}
+
+/**
+ * The request with its bytes copied into one fresh buffer, to be transferred. The copy costs a
+ * hundredth of the work and keeps the originals here, so that the work can be done again if the
+ * helper dies.
+ */
+export function toRequest(id: number, work: Work): { request: Request; transfer: ArrayBuffer[] } {
+  const total = work.jobs.reduce((sum, job) => sum + inputOf(job).length, 0)
+  const all = new Uint8Array(total)
+  let at = 0
+  const place = (bytes: Uint8Array): Uint8Array => {
+    all.set(bytes, at)
+    at += bytes.length
+    return all.subarray(at - bytes.length, at)
+  }
+  const copied: Work =
+    work.op === 'pack'
+      ? { op: 'pack', jobs: work.jobs.map((job) => ({ ...job, bytes: place(job.bytes) })) }
+      : { op: 'unpack', jobs: work.jobs.map((job) => ({ ...job, data: place(job.data) })) }
+  return { request: { id, work: copied }, transfer: [all.buffer] }
+}
+
+/** Does the work in the calling thread. ARCHIVE_DAMAGED from the first job that fails. */
+export function runWork(work: Work): Result[] {
+  if (work.op === 'pack') {
+    return work.jobs.map((job) => {
+      const { data, method, crc, sha256 } = packBlock(job)
+      return { data: data === job.bytes ? null : data, method, crc, sha256 }
+    })
+  }
+  return work.jobs.map((job) => {
+    const { bytes, crc, sha256 } = unpackBlock(job)
+    return { data: bytes === job.data ? null : bytes, method: job.method, crc, sha256 }
+  })
+}
+
+/** Answers a request; large results are handed over, small ones (and shared constants) copied. */
+export function answer({ id, work }: Request): { reply: Reply; transfer: ArrayBuffer[] } {
+  try {
+    const transfer: ArrayBuffer[] = []
+    const results = runWork(work).map((result) => {
+      const data = result.data === null ? null : handOver(result.data, transfer)
+      return { ...result, data, sha256: new Uint8Array(result.sha256) }
+    })
+    return { reply: { id, results, error: null }, transfer }
+  } catch (error) {
+    return { reply: { id, results: [], error: asBackupError(error, 'codec').toRecord() }, transfer: [] }
+  }
+}
+
+function handOver(data: Uint8Array, transfer: ArrayBuffer[]): Uint8Array {
+  const { buffer } = data
+  if (data.length < OWN_FROM || !(buffer instanceof ArrayBuffer)) return new Uint8Array(data)
+  transfer.push(buffer)
+  return data
+}

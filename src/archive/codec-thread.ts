@@ -1,0 +1,10 @@
+import { workerData, type MessagePort } from 'node:worker_threads'
+import { answer, type Request } from './codec-messages.ts'
+
+/** A helper of `createCodec`: answers requests, one after the other, until its port is closed. */
+const port: MessagePort = workerData
+
+port.on('message', (request: Request) => {
+  const { reply, transfer } = answer(request)
+  port.postMessage(reply, transfer)
+})

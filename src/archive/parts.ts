@@ -1,0 +1,208 @@
+import path from 'node:path'
+import { readFully, type Disk, type DiskPath } from '../lib/disk.ts'
+import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
+import type { ByteSource } from './reader.ts'
+import { zip } from './zip.ts'
+import { endRecordsIn } from './zip-end.ts'
+import { END_SIZE, LOCATOR_SIZE, ONES16, SIG_LOCATOR } from './zip-records.ts'
+
+/** Handles kept open: the parts an entry crosses, and the one with the directory. */
+const OPEN_MAX = 4
+/** A damaged count must not make us look for thousands of millions of names. */
+const PARTS_MAX = 1 << 20
+const AHEAD_MIN = 64 << 10
+const AHEAD_MAX = 1 << 20
+
+export interface PartsOptions {
+  /** Missing parts count as empty and are listed in `missing` instead of being refused. */
+  readonly salvage?: boolean
+}
+
+export interface PartSource extends ByteSource, Disposable {
+  /** File names in order; the last one is the file that was asked for. */
+  readonly names: string[]
+  /** Names of parts that are not there (salvage only). */
+  readonly missing: string[]
+}
+
+interface Part {
+  readonly name: string
+  readonly path: DiskPath
+  /** Null: missing. */
+  readonly size: number | null
+}
+
+/** Links to parts are followed here, once: whoever names an archive may name it by a link. */
+function find(disk: Disk, file: string): { path: DiskPath; size: number } | null {
+  try {
+    const real = disk.realpath(file)
+    const stat = disk.stat(real)
+    if (stat.kind !== 'file') throw new BackupError('ARCHIVE_NOT_FOUND', `${file} is not a file`)
+    return { path: real, size: stat.size }
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return null
+    throw asBackupError(error, `cannot look at ${file}`, 'ARCHIVE_NOT_FOUND')
+  }
+}
+
+function readAt(disk: Disk, file: DiskPath, position: number, length: number): Buffer {
+  const fd = disk.open(file, 'read')
+  try {
+    const bytes = Buffer.alloc(length)
+    return bytes.subarray(0, readFully(disk, fd, bytes, length, position))
+  } finally {
+    disk.close(fd)
+  }
+}
+
+/** How many parts the last one says there are; null if its end record does not tell. */
+function partsSaid(disk: Disk, file: DiskPath, size: number): number | null {
+  const length = Math.min(size, LOCATOR_SIZE + END_SIZE + 0xffff)
+  const tail = readAt(disk, file, size - length, length)
+  const ends = endRecordsIn(tail)
+  const at = ends[0]
+  if (at === undefined || ends.length > 1) return null
+  const disks = tail.readUInt16LE(at + 4)
+  if (disks !== ONES16) return disks + 1
+  const locator = at - LOCATOR_SIZE
+  return locator >= 0 && tail.readUInt32LE(locator) === SIG_LOCATOR ? tail.readUInt32LE(locator + 16) : null
+}
+
+/** Highest part number among the folder's names, plus the last part. */
+function partsSeen(disk: Disk, folder: string, base: string): number {
+  let highest = 0
+  for (const raw of disk.readdir(folder)) {
+    const name = raw.toString('utf8')
+    const number = name.startsWith(`${base}.z`) ? /^[0-9]{2,5}$/.exec(name.slice(base.length + 2)) : null
+    if (number !== null) highest = Math.max(highest, Number(number[0]))
+  }
+  return highest + 1
+}
+
+function listParts(disk: Disk, last: string, salvage: boolean): Part[] {
+  const folder = path.dirname(last)
+  const base = path.basename(last).replace(/\.zip$/i, '')
+  const end = find(disk, last)
+  if (end === null && !salvage) throw new BackupError('ARCHIVE_NOT_FOUND', `${last} does not exist`)
+  const said = end === null ? null : partsSaid(disk, end.path, end.size)
+  const count = Math.min(said ?? partsSeen(disk, folder, base), PARTS_MAX)
+  const parts: Part[] = []
+  for (let index = 0; index < count - 1; index++) {
+    const name = zip.partName(base, index, count)
+    const found = find(disk, path.join(folder, name))
+    if (found === null && !salvage) {
+      throw new BackupError('ARCHIVE_NOT_FOUND', `part ${name} of the archive is missing in ${folder}`)
+    }
+    parts.push({ name, path: found?.path ?? name, size: found?.size ?? null })
+  }
+  parts.push({ name: path.basename(last), path: end?.path ?? last, size: end?.size ?? null })
+  if (parts.every((part) => part.size === null)) throw new BackupError('ARCHIVE_NOT_FOUND', `${last} does not exist`)
+  return parts
+}
+
+/**
+ * The parts of a ZIP archive as one run of bytes: `x.z01`, `x.z02`, … found beside `x.zip`. Their number
+ * is what the end record says (leftover files of an older set do no harm), else what lies there.
+ * ARCHIVE_NOT_FOUND names the file or part that is missing.
+ */
+export function openParts(disk: Disk, lastPartPath: string, options: PartsOptions = {}): PartSource {
+  return new JoinedParts(disk, listParts(disk, lastPartPath, options.salvage === true))
+}
+
+class JoinedParts implements PartSource {
+  readonly size: number
+  readonly partOffsets: readonly number[]
+  readonly names: string[]
+  readonly missing: string[]
+  readonly #disk: Disk
+  readonly #parts: readonly Part[]
+  /** Part index → handle, least recently used first. */
+  readonly #open = new Map<number, number>()
+  #buffer: Buffer = Buffer.alloc(0)
+  #bufferAt = 0
+  #ahead = AHEAD_MIN
+
+  constructor(disk: Disk, parts: readonly Part[]) {
+    this.#disk = disk
+    this.#parts = parts
+    const offsets: number[] = []
+    let at = 0
+    for (const part of parts) {
+      offsets.push(at)
+      at += part.size ?? 0
+    }
+    this.size = at
+    this.partOffsets = offsets
+    this.names = parts.map((part) => part.name)
+    this.missing = parts.filter((part) => part.size === null).map((part) => part.name)
+  }
+
+  read(position: number, length: number): Buffer {
+    const wanted = Math.max(0, Math.min(length, this.size - position))
+    const from = position - this.#bufferAt
+    if (from >= 0 && from + wanted <= this.#buffer.length)
+      return Buffer.from(this.#buffer.subarray(from, from + wanted))
+    if (wanted >= AHEAD_MAX) return this.#load(position, wanted)
+    // Reading on where the last one ended pays for reading further ahead.
+    const onward = from >= 0 && from <= this.#buffer.length
+    this.#ahead = onward ? Math.min(this.#ahead * 4, AHEAD_MAX) : AHEAD_MIN
+    this.#buffer = this.#load(position, Math.min(Math.max(wanted, this.#ahead), this.size - position))
+    this.#bufferAt = position
+    return Buffer.from(this.#buffer.subarray(0, wanted))
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of this.#open.values()) this.#disk.close(fd)
+    this.#open.clear()
+    this.#buffer = Buffer.alloc(0)
+  }
+
+  #load(position: number, length: number): Buffer {
+    const bytes = Buffer.allocUnsafeSlow(length)
+    let done = 0
+    for (let index = this.#partAt(position); done < length; index++) {
+      const part = this.#parts[index]
+      if (part === undefined) break
+      const within = position + done - (this.partOffsets[index] ?? 0)
+      const here = Math.min(length - done, (part.size ?? 0) - within)
+      if (here <= 0) continue
+      const into = bytes.subarray(done, done + here)
+      const got = this.#guard(part, () => readFully(this.#disk, this.#handle(index, part), into, here, within))
+      if (got < here) throw new BackupError('ARCHIVE_DAMAGED', `part ${part.name} became shorter while it was read`)
+      done += got
+    }
+    return bytes.subarray(0, done)
+  }
+
+  #partAt(position: number): number {
+    let low = 0
+    let high = this.partOffsets.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if ((this.partOffsets[middle] ?? 0) <= position) low = middle
+      else high = middle - 1
+    }
+    return low
+  }
+
+  #handle(index: number, part: Part): number {
+    const known = this.#open.get(index)
+    if (known !== undefined) this.#open.delete(index)
+    const fd = known ?? this.#disk.open(part.path, 'read')
+    this.#open.set(index, fd)
+    for (const [other, handle] of this.#open) {
+      if (this.#open.size <= OPEN_MAX) break
+      this.#open.delete(other)
+      this.#disk.close(handle)
+    }
+    return fd
+  }
+
+  #guard<T>(part: Part, work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      throw asBackupError(error, `cannot read part ${part.name}`, 'IO_ERROR')
+    }
+  }
+}

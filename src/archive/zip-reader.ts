@@ -1,0 +1,154 @@
+import { displayName } from '../lib/entry-path.ts'
+import { BackupError } from '../lib/errors.ts'
+import type { ArchiveEntry } from './format.ts'
+import {
+  DEFAULT_LIMITS,
+  type ArchiveReader,
+  type ByteSource,
+  type Damage,
+  type Piece,
+  type RawBlock,
+  type ReaderLimits,
+  type Restart,
+} from './reader.ts'
+import { rawBlocks } from './zip-blocks.ts'
+import { contentOf, type Located } from './zip-content.ts'
+import { Directory } from './zip-directory.ts'
+import { findEnd, refuseJoined } from './zip-end.ts'
+import type { ZipEntry } from './zip-entry.ts'
+import { dataStart } from './zip-local.ts'
+import { checkRatio, proveDirectory, type Proof } from './zip-proof.ts'
+import { damaged } from './zip-records.ts'
+import { scanArchive, type Salvaged } from './zip-salvage.ts'
+
+export interface ZipOptions {
+  readonly limits?: Partial<ReaderLimits>
+  /** Give back everything intact from a damaged archive: duplicates are named, a lost directory is searched for. */
+  readonly salvage?: boolean
+}
+
+const START: Restart = { stored: 0, plain: 0 }
+
+/**
+ * Opens a ZIP archive over its parts joined. Owns the source if that is disposable. Reads the directory
+ * once: ARCHIVE_DAMAGED, LIMIT_EXCEEDED. With `salvage` an archive whose structure does not hold is
+ * searched for local headers instead.
+ */
+export function openZip(source: ByteSource, options: ZipOptions = {}): ArchiveReader {
+  const limits = { ...DEFAULT_LIMITS, ...options.limits }
+  try {
+    return strict(source, limits, options.salvage === true)
+  } catch (error) {
+    if (options.salvage !== true || !(error instanceof BackupError) || error.code !== 'ARCHIVE_DAMAGED') throw error
+    const salvaged = scanArchive(source, limits)
+    return new SalvagedReader(source, limits, salvaged, error.message)
+  }
+}
+
+function strict(source: ByteSource, limits: ReaderLimits, salvage: boolean): ArchiveReader {
+  const directory = new Directory(source, findEnd(source))
+  const proof = proveDirectory(directory, source.size, limits)
+  refuseJoined(source, proof.first)
+  const reader = new DirectoryReader(source, limits, directory, proof)
+  const [twice] = reader.damage
+  if (twice !== undefined && !salvage) throw damaged(twice.message)
+  return reader
+}
+
+/** What both readers share: finding an entry's data and giving it out. */
+abstract class ZipReader implements ArchiveReader {
+  abstract readonly count: number
+  abstract readonly salvaged: boolean
+  abstract readonly damage: readonly Damage[]
+  readonly source: ByteSource
+  readonly #limits: ReaderLimits
+
+  constructor(source: ByteSource, limits: ReaderLimits) {
+    this.source = source
+    this.#limits = limits
+  }
+
+  abstract entries(from?: number): Iterable<ZipEntry>
+
+  async *content(entry: ArchiveEntry, from: Restart = START): AsyncGenerator<Piece, void, undefined> {
+    yield* contentOf(this.#locate(entry), from)
+  }
+
+  *blocksOf(entry: ArchiveEntry, from: Restart = START): Generator<RawBlock, void, undefined> {
+    const located = this.#locate(entry)
+    yield* rawBlocks(located.source, located.entry, located.start, from)
+  }
+
+  [Symbol.dispose](): void {
+    if (Symbol.dispose in this.source && typeof this.source[Symbol.dispose] === 'function') {
+      this.source[Symbol.dispose]()
+    }
+  }
+
+  #locate(wanted: ArchiveEntry): Located {
+    const entry = isZipEntry(wanted) ? wanted : this.#again(wanted)
+    if (entry.refused !== undefined) throw entry.refused
+    checkRatio(`entry ${displayName(entry.path)}`, entry.size, entry.stored, this.#limits)
+    return { source: this.source, entry, start: dataStart(this.source, entry) }
+  }
+
+  /** An entry that came from elsewhere (a list on disk) is looked up by its index. */
+  #again(wanted: ArchiveEntry): ZipEntry {
+    for (const entry of this.entries(wanted.index)) {
+      if (entry.index === wanted.index && entry.path.equals(wanted.path)) return entry
+      break
+    }
+    throw damaged(`the archive has no entry ${displayName(wanted.path)} at place ${wanted.index + 1}`)
+  }
+}
+
+function isZipEntry(entry: ArchiveEntry): entry is ZipEntry {
+  return 'bound' in entry && 'methodId' in entry
+}
+
+class DirectoryReader extends ZipReader {
+  readonly count: number
+  readonly salvaged = false
+  readonly damage: readonly Damage[]
+  readonly #directory: Directory
+  readonly #duplicates: ReadonlyMap<number, number>
+
+  constructor(source: ByteSource, limits: ReaderLimits, directory: Directory, proof: Proof) {
+    super(source, limits)
+    this.#directory = directory
+    this.#duplicates = proof.duplicates
+    this.count = directory.count
+    this.damage = [...proof.duplicates.keys()].map((index) => this.#twice(index))
+  }
+
+  *entries(from = 0): Generator<ZipEntry, void, undefined> {
+    for (const entry of this.#directory.entries(from)) if (!this.#duplicates.has(entry.index)) yield entry
+  }
+
+  #twice(index: number): Damage {
+    const { value: entry } = this.#directory.entries(index).next()
+    const name = entry === undefined ? '' : displayName(entry.path)
+    return { entry: entry ?? null, message: `entry ${name} is there twice; only the first one can be meant` }
+  }
+}
+
+class SalvagedReader extends ZipReader {
+  readonly count: number
+  readonly salvaged = true
+  readonly damage: readonly Damage[]
+  readonly #found: Salvaged['entries']
+
+  constructor(source: ByteSource, limits: ReaderLimits, salvaged: Salvaged, why: string) {
+    super(source, limits)
+    this.#found = salvaged.entries
+    this.count = salvaged.entries.count
+    this.damage = [{ entry: null, message: why }, ...salvaged.damage]
+  }
+
+  *entries(from = 0): Generator<ZipEntry, void, undefined> {
+    for (let index = from; index < this.count; index++) {
+      const entry = this.#found.entry(this.source, index)
+      if (entry !== null) yield entry
+    }
+  }
+}
