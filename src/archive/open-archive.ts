@@ -43,10 +43,7 @@ export function openArchive(disk: Disk, lastPart: string, options: OpenOptions):
       entries: (from) => reader.entries(from),
       content: (entry, from) => reader.content(entry, from),
       blocksOf: (entry, from) => reader.blocksOf(entry, from),
-      [Symbol.dispose]() {
-        reader[Symbol.dispose]()
-        source[Symbol.dispose]()
-      },
+      [Symbol.dispose]: () => reader[Symbol.dispose](),
     }
   } catch (error) {
     source[Symbol.dispose]()

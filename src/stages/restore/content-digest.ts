@@ -9,7 +9,7 @@ export const BLOCK = 1 << 20
  * over the SHA-256s of the content's 1 MiB blocks, which can go on in another process.
  */
 export class ContentDigest {
-  readonly #blocks: boolean
+  readonly blocks: boolean
   readonly #outer: Hash = createHash('sha256')
   #inner: Hash | null = null
   /** Bytes in the block that is open. */
@@ -17,11 +17,11 @@ export class ContentDigest {
   #unsaved: Buffer[] = []
 
   constructor(blocks: boolean) {
-    this.#blocks = blocks
+    this.blocks = blocks
   }
 
   update(bytes: Uint8Array): void {
-    if (!this.#blocks) {
+    if (!this.blocks) {
       this.#outer.update(bytes)
       return
     }
@@ -63,7 +63,7 @@ export class ContentDigest {
   /** As the manifest writes it. */
   digest(): string {
     if (this.#filled > 0) this.#close()
-    return `${this.#blocks ? 'sha256-1m' : 'sha256'}:${this.#outer.digest('hex')}`
+    return `${this.blocks ? 'sha256-1m' : 'sha256'}:${this.#outer.digest('hex')}`
   }
 
   #close(): void {

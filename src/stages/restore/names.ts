@@ -3,9 +3,10 @@ import type { StageContext } from '../../engine/stage.ts'
 import { FILES } from './slots.ts'
 
 /**
- * Finds entries that repeat the name of an earlier one, in bounded memory however many there are:
- * 64 bits of each name's hash go to one of several work files, and each of those is then compared
- * within itself (S-RES-3: never "the last one wins").
+ * Finds entries whose names are one name for a file system that does not tell upper from lower case, in
+ * bounded memory however many there are: 64 bits of each folded name's hash go to one of several work
+ * files, and each of those is then compared within itself (S-RES-3: never "the last one wins"). Names
+ * that are equal byte for byte are the reader's affair.
  *
  * One record: 8 bytes of hash, 8 bytes of index.
  */
@@ -15,10 +16,10 @@ const PER_BUCKET = 1_000_000
 
 export const bucketsFor = (entries: number): number => Math.max(1, Math.ceil(entries / PER_BUCKET))
 
-/** Notes a name. `folded`: the target's file system does not tell upper from lower case. */
-export function noteName(ctx: StageContext, path: Buffer, index: number, buckets: number, folded: boolean): void {
-  const key = folded ? Buffer.from(path.toString('utf8').normalize('NFC').toLowerCase()) : path
-  const hash = createHash('sha256').update(key).digest()
+/** Notes a name. */
+export function noteName(ctx: StageContext, path: Buffer, index: number, buckets: number): void {
+  const folded = path.toString('utf8').normalize('NFC').toUpperCase().toLowerCase()
+  const hash = createHash('sha256').update(folded).digest()
   const record = Buffer.allocUnsafe(RECORD)
   hash.copy(record, 0, 0, 8)
   record.writeBigUInt64LE(BigInt(index), 8)
@@ -73,7 +74,7 @@ class NameTable {
   }
 }
 
-/** The entries that repeat a name, one bit each. */
+/** The entries that repeat an earlier one's name in the target, one bit each. */
 export class Repeats implements Disposable {
   #bits: Uint8Array
 

@@ -17,6 +17,8 @@ export type RestoreSlot = {
   manifest: number | null
   /** Whether the work file with the manifest is complete. */
   manifestReady: boolean
+  /** The target's file system takes names that differ in case only for one. */
+  folded: boolean
   /** Whether any entry repeats the name of an earlier one (work file with their indexes). */
   repeats: boolean
 }
@@ -80,6 +82,7 @@ export function restoreSlot(ctx: StageContext): RestoreSlot {
     staging: null,
     manifest: null,
     manifestReady: false,
+    folded: false,
     repeats: false,
   }))
 }

@@ -10,18 +10,17 @@ import { restoreSpec, type Place } from './slots.ts'
  * Where a restore may write. `new`: absent or empty. `inplace`: an existing folder. Never through a
  * link, never into, around or onto a place of the engine's own (S-RES-7).
  */
-export function prepareTarget(ctx: StageContext, own: readonly string[]): Place {
+export function checkTarget(ctx: StageContext, own: readonly string[]): void {
   const { target, mode } = restoreSpec(ctx)
   if (!path.isAbsolute(target) || target.includes('\0')) {
     throw new BackupError('BAD_REQUEST', `the target must be an absolute path: ${target}`)
   }
   const present = statIfThere(ctx.disk, target)
   refuseOwnPlaces(ctx.disk, target, own)
-  if (present === null) makeTarget(ctx.disk, target)
-  else if (present.kind === 'symlink') throw taken(target, 'is a symbolic link; name the folder itself')
-  else if (present.kind !== 'dir') throw taken(target, 'is not a folder')
-  else if (mode === 'new' && strangers(ctx, target) > 0) throw taken(target, 'is not empty')
-  return placeOf(ctx.disk.lstat(target))
+  if (present === null) return
+  if (present.kind === 'symlink') throw taken(target, 'is a symbolic link; name the folder itself')
+  if (present.kind !== 'dir') throw taken(target, 'is not a folder')
+  if (mode === 'new' && strangers(ctx, target) > 0) throw taken(target, 'is not empty')
 }
 
 /** What lies in the target that this job has not put there (a killed attempt may have made the staging folder). */
@@ -33,10 +32,14 @@ function strangers(ctx: StageContext, target: string): number {
 /** Folders in a target that belong to a job all begin so. */
 export const stagingPrefix = (jobId: string): string => `.ratchet-${jobId}-`
 
-function makeTarget(disk: Disk, target: string): void {
+/** Makes the target where it is missing, and says which folder it is. */
+export function makeTarget(ctx: StageContext): Place {
+  const { disk } = ctx
+  const { target } = restoreSpec(ctx)
   try {
     ensureFolder(disk, target)
     syncFolder(disk, path.dirname(target))
+    return placeOf(disk.lstat(target))
   } catch (error) {
     throw asBackupError(error, `the target ${target} cannot be made`, 'TARGET_UNWRITABLE')
   }
