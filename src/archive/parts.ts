@@ -109,6 +109,11 @@ export function openParts(disk: Disk, lastPartPath: string, options: PartsOption
   return new JoinedParts(disk, listParts(disk, lastPartPath, options.salvage === true))
 }
 
+/** Parts whose paths are known, in order. */
+export function joinParts(disk: Disk, parts: readonly { name: string; path: string; size: number }[]): PartSource {
+  return new JoinedParts(disk, parts)
+}
+
 class JoinedParts implements PartSource {
   readonly size: number
   readonly partOffsets: readonly number[]

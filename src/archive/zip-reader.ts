@@ -80,9 +80,7 @@ abstract class ZipReader implements ArchiveReader {
   }
 
   [Symbol.dispose](): void {
-    if (Symbol.dispose in this.source && typeof this.source[Symbol.dispose] === 'function') {
-      this.source[Symbol.dispose]()
-    }
+    if (isDisposable(this.source)) this.source[Symbol.dispose]()
   }
 
   #locate(wanted: ArchiveEntry): Located {
@@ -100,6 +98,10 @@ abstract class ZipReader implements ArchiveReader {
     }
     throw damaged(`the archive has no entry ${displayName(wanted.path)} at place ${wanted.index + 1}`)
   }
+}
+
+function isDisposable(source: object): source is Disposable {
+  return Symbol.dispose in source && typeof source[Symbol.dispose] === 'function'
 }
 
 function isZipEntry(entry: ArchiveEntry): entry is ZipEntry {

@@ -28,6 +28,7 @@ export type WarningCode =
   | 'damaged_entry'
   | 'not_restored'
   | 'slow_listing'
+  | 'changed'
   | 'unknown'
 
 /** A participant: one source (later also one database), with its own verdict. */
@@ -87,6 +88,8 @@ export interface Job {
   slots: Record<string, Json>
   /** Epoch in the names of the folders that hold the work files; changes only when the house is moved. */
   house: number
+  /** Taken from an owner that may be alive, and the house not yet moved: whoever takes the job next has to. */
+  moving: boolean
   /** Work file → committed length. Names beginning with `out/` lie beside the output. */
   files: Record<string, number>
   /** Work files given up at the last commit: removed at the next take (the previous record may still need them). */
@@ -97,7 +100,8 @@ export interface Job {
   percent: number
   totals: Totals
   parts: Part[]
-  warnings: { total: number; recent: Warning[] }
+  /** `before`: how many there were when the last step began, so that a reply can say how many are its own. */
+  warnings: { total: number; before: number; recent: Warning[] }
   /** Base name of the archive, once it exists. */
   archive: string | null
   /** Number and bytes of finished artifacts; the list is the work file `artifacts`. */
@@ -114,6 +118,8 @@ export interface Job {
   updatedAt: number
   finishedAt: number | null
   lease: Lease
+  /** Idempotency key of the call that started it. */
+  startKey: string | null
   /** Idempotency key of the last step and the step it caused. */
   lastKey: { key: string; step: number } | null
 }

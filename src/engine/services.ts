@@ -7,12 +7,21 @@ import type { BackupSpec, JobKind, Pacing, SourceSpec } from './spec.ts'
  * imports them, so four wires show one truth (R42).
  */
 
-export interface BackupRequest {
+/** What every start may carry. */
+interface Keyed {
+  /**
+   * Idempotency key: the same key again answers with the job it started instead of starting another.
+   * Durable where the engine keeps it as `lastKey` of step 1.
+   */
+  key?: string
+}
+
+export interface BackupRequest extends Keyed {
   kind: 'backup'
   spec: BackupSpec
 }
 
-export interface RestoreRequest {
+export interface RestoreRequest extends Keyed {
   kind: 'restore'
   /** A backup's number, or the path of an archive's last part. */
   archive: number | string
@@ -30,7 +39,7 @@ export interface RestoreRequest {
   comment?: string
 }
 
-export interface VerifyRequest {
+export interface VerifyRequest extends Keyed {
   kind: 'verify'
   archive: number | string
   pacing?: Partial<Pacing>
@@ -133,13 +142,31 @@ export interface Profile {
   pacing: Pacing
 }
 
+/** What one run may change of its profile. */
+export type ProfileOverrides = Partial<Omit<Profile, 'id' | 'name' | 'pacing'>> & { pacing?: Partial<Pacing> }
+
+/** One run of a profile, as a caller asks for it. */
+export interface ProfileRun {
+  /** Default: "Backup taken on <date> <time>" (UTC). */
+  description?: string
+  comment?: string
+  overrides?: ProfileOverrides
+}
+
 export interface Profiles {
   list(): Profile[]
   /** PROFILE_NOT_FOUND. */
   get(id: number): Profile
   /** Validates, writes durably. `id` absent: the next free one. */
   save(profile: unknown): Profile
+  /** PROFILE_NOT_FOUND. */
   remove(id: number): void
+  /**
+   * Freezes one run of a profile: overrides applied, the archive's name expanded except `[number]`, which
+   * only the engine knows. PROFILE_NOT_FOUND; PROFILE_INVALID when it names no sources. Paths are not
+   * held against the roots here: whoever took them from a network has done so.
+   */
+  plan(id: number, run?: ProfileRun): BackupSpec
 }
 
 /** Whether a path may be used over the network (S-PATH-1). Throws PATH_OUTSIDE_ROOTS; returns the resolved path. */

@@ -2,7 +2,7 @@ import type { AppendFile } from '../lib/append-file.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'
 import type { Job, Part, Totals, WarningCode } from './job.ts'
-import type { Json } from './json.ts'
+import type { ArtifactInfo } from './services.ts'
 import type { JobSpec } from './spec.ts'
 
 /** The file to read first: what a stage is, and what it may ask for. */
@@ -30,6 +30,8 @@ export interface Progress {
   total?: number
   /** Barrier: do not resume me before this is on disk. */
   durable?: true
+  /** Nothing is in flight and too little time is left to begin more: end the step here. */
+  idle?: true
 }
 
 /**
@@ -59,8 +61,10 @@ export interface StageContext {
   readonly signal: AbortSignal
   /** True when a generator should finish what is in flight and begin nothing new. */
   readonly closing: boolean
-  /** The component's JSON object in the record; created on first use. Mutate it in place. */
-  slot<T extends { [K in keyof T]: Json | undefined }>(key: string, initial: () => T): T
+  /** Milliseconds of the slice that are left for work. */
+  readonly left: number
+  /** The component's object in the record (plain JSON); created on first use. Mutate it in place. */
+  slot<T extends object>(key: string, initial: () => T): T
   /** Forgets a slot. */
   clearSlot(key: string): void
   /** A work file, opened at its committed length (its tail is cut on first use in a step). */
@@ -85,7 +89,9 @@ export interface StageContext {
   /** Line in the job's log. */
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string): void
   setArchive(name: string): void
-  addArtifact(artifact: { name: string; path: string; size: number; sha256: string }): void
+  /** Lists a published file (work file `artifacts`). */
+  addArtifact(artifact: ArtifactInfo): void
+  artifacts(): ArtifactInfo[]
 }
 
 export type StageFactory<P> = (parts: P) => Stage

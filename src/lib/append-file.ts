@@ -16,6 +16,8 @@ export class AppendFile implements AsyncDisposable {
   readonly #mayWrite: () => void
   #fd: number | null
   #committed: number
+  /** What `sync` returned last: the length the record will hold. */
+  #synced: number
   #flushed: number
   #buffer: Buffer | null = null
   #buffered = 0
@@ -23,6 +25,7 @@ export class AppendFile implements AsyncDisposable {
   #sinceSync = 0
   #created = false
   #cut: number | null = null
+  /** Never rejects: what went wrong is in `#failure`. */
   #writeback: Promise<void> | null = null
   #failure: unknown = null
 
@@ -31,6 +34,7 @@ export class AppendFile implements AsyncDisposable {
     this.path = path
     this.#fd = fd
     this.#committed = committed
+    this.#synced = committed
     this.#flushed = committed
     this.#mayWrite = mayWrite
   }
@@ -73,7 +77,7 @@ export class AppendFile implements AsyncDisposable {
   }
   /** Whether a commit has to sync this file. */
   get dirty(): boolean {
-    return this.#dirty || this.#buffered > 0 || this.#cut !== null || this.#writeback !== null
+    return this.#dirty || this.#cut !== null || this.#writeback !== null || this.length !== this.#synced
   }
   /** Whether its name is new in its folder since the last commit. */
   get created(): boolean {
@@ -143,26 +147,29 @@ export class AppendFile implements AsyncDisposable {
 
   /** Hands buffered bytes to the system; not durable. */
   flush(): void {
+    if (this.#failure !== null) throw this.#failure
     if (this.#buffered === 0 || this.#buffer === null) return
     const bytes = this.#buffer.subarray(0, this.#buffered)
     this.#put(bytes)
     this.#buffered = 0
   }
 
-  /** Flushes and syncs; the returned length is the one to record. A failure here is final (law 10). */
+  /**
+   * Flushes and syncs; the returned length is the one to record. Bytes written while it is under way
+   * belong to the next commit. A failure here is final (law 10).
+   */
   async sync(): Promise<number> {
-    if (this.#failure !== null) throw this.#failure
     this.flush()
-    const begun = this.#writeback
-    this.#writeback = null
-    if (begun !== null) await begun
+    const length = this.length
+    if (this.#writeback !== null) await this.#writeback
     if (this.#failure !== null) throw this.#failure
     if (this.#dirty && this.#fd !== null) {
       this.#dirty = false
       this.#sinceSync = 0
       await this.#disk.datasyncAsync(this.#fd).catch((error: unknown) => this.#fail(error))
     }
-    return this.length
+    this.#synced = length
+    return length
   }
 
   /** To be called once the record holds the length that `sync` returned. */
@@ -175,7 +182,7 @@ export class AppendFile implements AsyncDisposable {
       this.#flushed = length
       this.#dirty = true
     }
-    this.#committed = this.length
+    this.#committed = this.#synced
     this.#created = false
   }
 
@@ -184,11 +191,14 @@ export class AppendFile implements AsyncDisposable {
     const fd = this.#fd
     this.#fd = null
     this.#failure ??= new Error(`${this.path} is closed`)
-    if (fd !== null) this.#disk.close(fd)
+    if (fd === null) return
+    if (this.#writeback === null) return this.#disk.close(fd)
+    // A sync under way must not find its number given to another file, whose errors it would swallow.
+    this.#writeback.then(() => this.#disk.close(fd)).catch(() => 'the file is given up: nobody is left to be told')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#writeback?.catch(() => 'the file is given up; its tail is cut by whoever opens it next')
+    await this.#writeback
     this.close()
   }
 
@@ -209,15 +219,13 @@ export class AppendFile implements AsyncDisposable {
 
   #beginWriteback(): void {
     this.#sinceSync = 0
-    const done = this.#disk.datasyncAsync(this.#handle()).then(
-      () => {
-        if (this.#writeback === done) this.#writeback = null
-      },
+    this.#writeback = this.#disk.datasyncAsync(this.#handle()).then(
+      () => void (this.#writeback = null),
       (error: unknown) => {
+        this.#writeback = null
         this.#failure ??= error // remembered: the next call on this file throws it
       },
     )
-    this.#writeback = done
   }
 
   #handle(): number {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import path from 'node:path'
 import { errnoOf } from './errors.ts'
-import { readFully, writeFully, type Disk } from './disk.ts'
+import { readFully, writeFully, type Disk, type DiskPath } from './disk.ts'
 
 /**
  * The durable-write recipe, once: a temporary name beside the target, write, fdatasync, rename (or
@@ -11,7 +11,7 @@ import { readFully, writeFully, type Disk } from './disk.ts'
 
 /** Makes every rename, link and unlink in the folder durable. */
 export function syncFolder(disk: Disk, folder: string): void {
-  const fd = disk.open(folder, 'dir')
+  const fd = disk.open(`${folder}/.`, 'dir') // the folder may be reached through a link
   try {
     disk.fsync(fd)
   } catch (error) {
@@ -50,7 +50,7 @@ export function replaceFile(disk: Disk, target: string, bytes: Uint8Array): void
   syncFolder(disk, path.dirname(target))
 }
 
-/** Puts `bytes` under `target` only if nothing is there; false if somebody was first. */
+/** Puts `bytes` under `target` only if nothing is there; false if somebody was first. What is there then lasts. */
 export function createFileOnce(disk: Disk, target: string, bytes: Uint8Array): boolean {
   const temporary = writeTemporary(disk, target, bytes)
   let created = true
@@ -64,7 +64,7 @@ export function createFileOnce(disk: Disk, target: string, bytes: Uint8Array): b
     created = false
   }
   removeIfThere(disk, temporary)
-  if (created) syncFolder(disk, path.dirname(target))
+  syncFolder(disk, path.dirname(target)) // also for a loser: the winner may have died before its sync
   return created
 }
 
@@ -94,37 +94,46 @@ export function removeIfThere(disk: Disk, target: string): void {
   }
 }
 
-/** Makes the folder and its parents (0700) where missing. */
+/**
+ * Makes the folder and its parents (0700) where missing. Its name then survives a power cut, also
+ * if whoever made it was killed before saying so: each level is synced before the next is made.
+ */
 export function ensureFolder(disk: Disk, folder: string): void {
-  try {
-    disk.mkdir(folder, 0o700)
-    return
-  } catch (error) {
-    const code = errnoOf(error)
-    if (code === 'EEXIST') {
-      if (disk.stat(folder).kind === 'dir') return
-      throw error
+  const parent = path.dirname(folder)
+  if (!isFolder(disk, folder)) {
+    if (parent !== folder) ensureFolder(disk, parent)
+    try {
+      disk.mkdir(folder, 0o700)
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST' || !isFolder(disk, folder)) throw error
     }
-    if (code !== 'ENOENT' || path.dirname(folder) === folder) throw error
   }
-  ensureFolder(disk, path.dirname(folder))
-  ensureFolder(disk, folder)
+  try {
+    syncFolder(disk, parent)
+  } catch (error) {
+    const code = errnoOf(error) // a parent we may enter but not read, or that nobody can have changed
+    if (code !== 'EACCES' && code !== 'EROFS') throw error
+  }
+}
+
+function isFolder(disk: Disk, folder: string): boolean {
+  try {
+    return disk.stat(folder).kind === 'dir'
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false
+    throw error
+  }
 }
 
 /** Removes a folder with everything below it; absent is fine. Links are removed, not followed. */
-export function removeTree(disk: Disk, folder: string): void {
-  let names: Buffer[]
+export function removeTree(disk: Disk, folder: DiskPath): void {
   try {
     if (disk.lstat(folder).kind !== 'dir') return disk.unlink(folder)
-    names = disk.readdir(folder)
+    for (const name of disk.readdir(folder)) {
+      removeTree(disk, Buffer.concat([Buffer.from(folder as string), Buffer.from('/'), name]))
+    }
+    disk.rmdir(folder)
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return
-    throw error
+    if (errnoOf(error) !== 'ENOENT') throw error // somebody else was sweeping too
   }
-  for (const name of names) {
-    const child = Buffer.concat([Buffer.from(folder + '/'), name])
-    if (disk.lstat(child).kind === 'dir') removeTree(disk, child.toString('utf8'))
-    else disk.unlink(child)
-  }
-  disk.rmdir(folder)
 }

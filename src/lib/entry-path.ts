@@ -44,14 +44,22 @@ export function escapeName(bytes: Uint8Array): string {
   return out
 }
 
-/** The bytes behind an escaped name. Text with a U+FFFD that is not one of our escapes is taken as it is. */
+/**
+ * The bytes behind an escaped name. Text that `escapeName` would not have written is taken as it is:
+ * a foreign archive cannot hide a slash or a second spelling of a name behind a U+FFFD.
+ */
 export function unescapeName(text: string): Buffer {
-  if (!text.includes(MARK)) return Buffer.from(text, 'utf8')
+  const plain = Buffer.from(text, 'utf8')
+  if (!text.includes(MARK)) return plain
+  const bytes = decodeEscapes(text)
+  return escapeName(bytes) === text ? bytes : plain
+}
+
+function decodeEscapes(text: string): Buffer {
   const parts: Buffer[] = []
   let at = 0
-  for (const match of text.matchAll(/\uFFFD([0-9A-F]{2})?/g)) {
-    if (match[1] === undefined) return Buffer.from(text, 'utf8')
-    parts.push(Buffer.from(text.slice(at, match.index), 'utf8'), Buffer.from(match[1], 'hex'))
+  for (const match of text.matchAll(/\uFFFD([0-9A-F]{2})/g)) {
+    parts.push(Buffer.from(text.slice(at, match.index), 'utf8'), Buffer.from(match[1] ?? '', 'hex'))
     at = match.index + match[0].length
   }
   parts.push(Buffer.from(text.slice(at), 'utf8'))
@@ -74,8 +82,10 @@ export function nameFromJson(text: string): Buffer {
 export function displayName(bytes: Uint8Array, max = 300): string {
   const text = escapeName(bytes).replace(
     // eslint-disable-next-line no-control-regex -- control characters are what is looked for
-    /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
-  return text.length <= max ? text : `…${text.slice(text.length - max + 1)}`
+  if (text.length <= max) return text
+  const end = text.slice(text.length - max + 1)
+  return `…${/^[\udc00-\udfff]/.test(end) ? end.slice(1) : end}` // never half of a surrogate pair
 }

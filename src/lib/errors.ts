@@ -1,3 +1,5 @@
+import { constants } from 'node:os'
+
 /**
  * Every failure this program reports is a `BackupError`: a stable code, what happened to which
  * thing, and what to do about it. Facades map codes to their wires by total tables, so a new code
@@ -108,10 +110,14 @@ export class BackupError extends Error {
   }
 }
 
+/** Names by number, for what Node cannot name: an exceeded quota is "Unknown system error -122" to it. */
+const NAMES: ReadonlyMap<number, string> = new Map(Object.entries(constants.errno).map(([name, n]) => [-n, name]))
+
 /** The `code` of a system error (`ENOENT`, …), or undefined for anything else. */
 export function errnoOf(error: unknown): string | undefined {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code
-  return undefined
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined
+  if (!error.code.startsWith('Unknown system error')) return error.code
+  return NAMES.get(Number(error.code.split(' ').at(-1))) ?? error.code
 }
 
 const ERRNO: Readonly<Record<string, ErrorCode>> = {

@@ -40,6 +40,8 @@ export type OmitReason =
   | 'name_too_long'
   | 'too_large'
   | 'metadata_not_kept'
+  /** A database with an unfinished transaction beside it: both are in the backup, but as files read one after the other. */
+  | 'live_database'
 
 /** A selected path that is left out: becomes a warning (or a note, see `quiet`), a count and a manifest line. */
 export interface Omission {
@@ -84,6 +86,8 @@ export interface OpenEntry {
   read(into: Uint8Array, length: number, position: number): number
   /** Throws SOURCE_CHANGED if the handle's identity is no longer the one at opening. To be asked after the last byte. */
   prove(): void
+  /** Whether the handle's file has only become longer since it was opened (same inode, larger size). */
+  grown(): boolean
   close(): void
 }
 

@@ -1,0 +1,138 @@
+import { randomBytes } from 'node:crypto'
+import os from 'node:os'
+import path from 'node:path'
+import { createAccess } from './access/access.ts'
+import { AttemptGuard } from './access/guard.ts'
+import { openToken, type OpenedToken } from './access/token.ts'
+import { memoryCatalogue, sqliteCatalogue, type Catalogue } from './engine/catalogue.ts'
+import { RatchetEngine } from './engine/engine.ts'
+import type { JobView } from './engine/job.ts'
+import { systemProcesses } from './engine/owner.ts'
+import { jobPaths } from './engine/paths.ts'
+import { inlineRunner, type StepRunner } from './engine/runner.ts'
+import type { ProfileRun, Services } from './engine/services.ts'
+import { JobStore } from './engine/store.ts'
+import { WarmStore } from './engine/warm.ts'
+import { WorkerRunner } from './engine/worker.ts'
+import { createHttpApp } from './facade/http.ts'
+import { listen } from './facade/listen.ts'
+import { systemClock, type Clock } from './lib/clock.ts'
+import { realDisk, type Disk } from './lib/disk.ts'
+import { ensureFolder } from './lib/durable-file.ts'
+import { createProfiles } from './settings/profiles.ts'
+import { createRoots } from './settings/roots.ts'
+import { loadSettings, type Settings } from './settings/settings.ts'
+import { openStages } from './step-parts.ts'
+import { VERSION } from './version.ts'
+
+/** The composition root: with `step-parts.ts` the only file that knows every folder. */
+
+export interface AppOptions {
+  readonly dataDir: string
+  readonly disk?: Disk
+  readonly clock?: Clock
+  /** Helper threads for compression; default: one less than there are cores. */
+  readonly threads?: number
+  /** Steps run in this thread instead of a worker: tests, and short-lived programs. */
+  readonly inline?: boolean
+}
+
+export interface App extends AsyncDisposable {
+  readonly services: Services
+  readonly engine: RatchetEngine
+  readonly dataDir: string
+  readonly settings: Settings
+  readonly token: OpenedToken
+  /** Starts a backup of a profile, with overrides; its paths are the local caller's own. */
+  startBackup(request: ProfileRun & { profile?: number; key?: string }): Promise<JobView>
+}
+
+/** Steps that may run at once. */
+const STEP_THREADS = 4
+/** MiB of heap for a step thread; the rest of its memory are buffers. */
+const STEP_HEAP = 160
+
+export const defaultThreads = (): number => Math.max(0, Math.min(4, os.availableParallelism() - 1))
+
+export async function createApp(options: AppOptions): Promise<App> {
+  const disk = options.disk ?? realDisk
+  const clock = options.clock ?? systemClock
+  const dataDir = path.resolve(options.dataDir)
+  ensureFolder(disk, dataDir)
+  const settings = loadSettings(disk, dataDir, { create: true })
+  const nonce = randomBytes(6).toString('hex')
+  const store = new JobStore({ disk, clock, processes: systemProcesses(disk, nonce), paths: jobPaths(dataDir) })
+  const threads = options.threads ?? defaultThreads()
+  const runner = options.inline === true ? inlineSteps(store, dataDir, threads) : threadedSteps(dataDir, nonce, threads)
+  const engine = new RatchetEngine({ store, runner, catalogue: openCatalogue(disk, dataDir) })
+  const opened = openToken(disk, dataDir)
+  const profiles = createProfiles({ disk, clock, folder: dataDir, host: os.hostname() })
+  const services: Services = {
+    engine,
+    profiles,
+    roots: createRoots(disk, settings.roots),
+    access: createAccess(opened.token),
+    version: VERSION,
+  }
+  return {
+    services,
+    engine,
+    dataDir,
+    settings,
+    token: opened,
+    startBackup({ profile, key, ...run }) {
+      const spec = profiles.plan(profile ?? 1, run)
+      return engine.start({ kind: 'backup', spec, ...(key === undefined ? {} : { key }) })
+    },
+    [Symbol.asyncDispose]: () => engine.close(),
+  }
+}
+
+function inlineSteps(store: JobStore, dataDir: string, threads: number): StepRunner {
+  const parts = openStages({ dataDir, threads })
+  const runner = inlineRunner({ store, stages: parts.stages, warm: new WarmStore() })
+  return {
+    ...runner,
+    async close() {
+      await runner.close()
+      parts[Symbol.dispose]()
+    },
+  }
+}
+
+function threadedSteps(dataDir: string, nonce: string, threads: number): StepRunner {
+  const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  return new WorkerRunner({
+    entry: new URL(`./step-thread.${ending}`, import.meta.url),
+    data: { dataDir, nonce, threads },
+    threads: STEP_THREADS,
+    heapMb: STEP_HEAP,
+  })
+}
+
+function openCatalogue(disk: Disk, dataDir: string): Catalogue {
+  // SQLite opens files by itself: with another disk than the real one there is no cache file.
+  return disk === realDisk ? sqliteCatalogue(disk, dataDir) : memoryCatalogue()
+}
+
+export interface Serving {
+  readonly url: string
+  readonly token: string
+  readonly tokenIsNew: boolean
+  close(): Promise<void>
+}
+
+/** Listens, and sweeps what was abandoned. */
+export async function serve(
+  app: App,
+  options: { host: string; port: number; behindTlsProxy?: boolean },
+): Promise<Serving> {
+  const { token, created } = app.token
+  const guard = new AttemptGuard({ clock: systemClock })
+  const http = createHttpApp({ services: app.services, guard, hosts: app.settings.allowedHosts })
+  const { limits, listen: wish } = app.settings
+  const behindTlsProxy = options.behindTlsProxy ?? wish.behindTlsProxy
+  const listening = await listen(http, { host: options.host, port: options.port, behindTlsProxy, limits })
+  await app.engine.sweep()
+  return { url: listening.url, token, tokenIsNew: created, close: () => listening.close() }
+}

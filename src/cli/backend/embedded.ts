@@ -1,0 +1,80 @@
+import type { JobQuery } from '../../engine/services.ts'
+import { loadApp } from '../app-contract.ts'
+import type { App } from '../app-contract.ts'
+import type { Backend, JobState, ProfileData, ProfileStore, StartRequest, StepRequest } from '../backend.ts'
+import { defined } from '../session.ts'
+import { stateOf } from './view.ts'
+
+/** Ratchet inside this process, on a data folder. Other processes may work on the same folder meanwhile. */
+export class EmbeddedBackend implements Backend {
+  readonly reach: readonly string[]
+  readonly profiles: ProfileStore
+  readonly #app: App
+
+  private constructor(app: App, reach: readonly string[]) {
+    this.#app = app
+    this.reach = reach
+    const { profiles } = app.services
+    this.profiles = {
+      list: async () => profiles.list().map(asData),
+      get: async (id) => asData(profiles.get(id)),
+      save: async (profile) => asData(profiles.save(profile)),
+      remove: async (id) => profiles.remove(id),
+    }
+  }
+
+  static async open(dataDir: string, reach: readonly string[]): Promise<EmbeddedBackend> {
+    const { createApp } = await loadApp()
+    return new EmbeddedBackend(await createApp({ dataDir }), reach)
+  }
+
+  async start(request: StartRequest): Promise<JobState> {
+    if (request.kind !== 'backup') return stateOf(await this.#engine.start(request))
+    const { profile, description, comment, overrides } = request
+    return stateOf(await this.#app.startBackup(defined({ profile, description, comment, overrides })))
+  }
+
+  async step(number: number, options: StepRequest = {}): Promise<JobState> {
+    return stateOf(await this.#engine.step(number, options))
+  }
+
+  async get(number: number): Promise<JobState> {
+    return stateOf(await this.#engine.get(number))
+  }
+
+  async cancel(number: number): Promise<JobState> {
+    return stateOf(await this.#engine.cancel(number))
+  }
+
+  remove(number: number): Promise<void> {
+    return this.#engine.remove(number)
+  }
+
+  resolve(id: string): Promise<number> {
+    return this.#engine.resolve(id)
+  }
+
+  list(query: JobQuery): ReturnType<Backend['list']> {
+    return this.#engine.list(query)
+  }
+
+  artifacts(number: number): ReturnType<Backend['artifacts']> {
+    return this.#engine.artifacts(number)
+  }
+
+  log(number: number, from: number, limit: number): ReturnType<Backend['log']> {
+    return this.#engine.log(number, from, limit)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#app[Symbol.asyncDispose]()
+  }
+
+  get #engine(): App['services']['engine'] {
+    return this.#app.services.engine
+  }
+}
+
+function asData(profile: { id: number; name: string }): ProfileData {
+  return { ...profile }
+}

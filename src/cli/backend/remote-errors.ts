@@ -1,0 +1,23 @@
+import { ConnectionError, RatchetError } from '../../client/errors.ts'
+import { BackupError, ERROR_RULES } from '../../lib/errors.ts'
+import type { ErrorCode } from '../../lib/errors.ts'
+
+const isCode = (code: string): code is ErrorCode => Object.hasOwn(ERROR_RULES, code)
+
+/** What the client throws, as the errors the commands know. */
+export async function remoteErrors<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call()
+  } catch (error) {
+    if (error instanceof ConnectionError) throw new BackupError('UNREACHABLE', error.message, { cause: error })
+    if (!(error instanceof RatchetError)) throw error
+    const known = isCode(error.code)
+    const hint = error.hint !== '' ? error.hint : known ? undefined : 'Is this the address of a Ratchet server?'
+    throw new BackupError(known ? error.code : 'INTERNAL', error.message, {
+      cause: error,
+      ...(hint === undefined ? {} : { hint: error.code === 'UNAUTHORIZED' ? TOKEN_HINT : hint }),
+    })
+  }
+}
+
+const TOKEN_HINT = 'Set RATCHET_TOKEN to what the file "token" in the data folder of the server holds.'

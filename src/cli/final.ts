@@ -1,0 +1,109 @@
+import type { ErrorRecord } from '../lib/errors.ts'
+import type { JobSummary } from '../engine/services.ts'
+import type { Totals } from '../engine/job.ts'
+import type { Backend, JobState } from './backend.ts'
+import { exitCodeOf } from './exit.ts'
+import * as format from './format.ts'
+
+/** The last line of `--json`: a job as programs see it. Sizes in bytes, times ISO 8601. */
+export interface FinalObject {
+  event: 'final'
+  id: string
+  number: number
+  kind: string
+  /** completed, completed_with_warnings, partial, failed, cancelled, timeout; running, pending, stalled if it can go on. */
+  status: string
+  step: number
+  percent: number
+  archive: string | null
+  description: string
+  artifacts: { path: string; size: number; sha256: string }[]
+  totals: Totals
+  warnings: number
+  /** Something selected is missing from the result; warnings and log name it. */
+  gaps: boolean
+  error: ErrorRecord | null
+  createdAt: string | null
+  finishedAt: string | null
+  /** Stopped by a signal; `resume` is the command that goes on. */
+  interrupted?: true
+  resume?: string
+}
+
+export async function finalObject(backend: Backend, state: JobState): Promise<FinalObject> {
+  const artifacts = state.ended ? await backend.artifacts(state.number) : []
+  return {
+    event: 'final',
+    id: state.id,
+    number: state.number,
+    kind: state.kind,
+    status: state.status,
+    step: state.step,
+    percent: state.percent,
+    archive: state.archive,
+    description: state.description,
+    artifacts: artifacts.map(({ path, size, sha256 }) => ({ path, size, sha256 })),
+    totals: state.totals,
+    warnings: state.warnings.total,
+    gaps: state.gaps,
+    error: state.error,
+    createdAt: format.iso(state.createdAt),
+    finishedAt: format.iso(state.finishedAt),
+  }
+}
+
+const KINDS: Readonly<Record<string, string>> = { backup: 'Backup', restore: 'Restore', verify: 'Verify' }
+
+function headline(state: JobState): string {
+  const job = `${KINDS[state.kind] ?? state.kind} ${state.number}`
+  if (!state.ended) return `${job} is ${state.status} at ${state.percent} %`
+  if (exitCodeOf(state) === 0) return `${job} is complete`
+  if (exitCodeOf(state) === 3) return `${job} is complete, with gaps that its warnings name`
+  return `${job}: ${state.status}`
+}
+
+function took(state: JobState): string {
+  return state.finishedAt === null ? '' : ` in ${format.duration(state.finishedAt - state.createdAt)}`
+}
+
+/** The same for people. */
+export function finalLines(state: JobState, final: FinalObject): string[] {
+  const { totals } = state
+  const lines = [headline(state), `  id        ${state.id}`]
+  if (state.description !== '') lines.push(`  about     ${format.printable(state.description)}`)
+  for (const artifact of final.artifacts) {
+    lines.push(`  file      ${format.printable(artifact.path)}  ${format.size(artifact.size)}`)
+    if (final.artifacts.length <= 4) lines.push(`            sha256 ${artifact.sha256}`)
+  }
+  const written = totals.bytesWritten > 0 ? `, ${format.size(totals.bytesWritten)} written` : ''
+  lines.push(
+    `  content   ${format.count(totals.files, 'file')}, ${format.size(totals.bytesRead)} read${written}${took(state)}`,
+  )
+  if (state.warnings.total > 0)
+    lines.push(`  warnings  ${format.count(state.warnings.total)} (ratchet log ${state.number})`)
+  if (state.error !== null) {
+    lines.push(`  error     ${format.printable(state.error.message)} [${state.error.code}]`)
+    lines.push(`  hint      ${format.printable(state.error.hint)}`)
+  }
+  return lines
+}
+
+/** One line of `ratchet list --json`. */
+export function summaryObject(job: JobSummary): Record<string, unknown> {
+  const { number, id, kind, outcome, profile, description, archive, files, bytes, size, warnings } = job
+  return {
+    number,
+    id,
+    kind,
+    status: outcome,
+    profile,
+    description,
+    archive,
+    files,
+    bytes,
+    size,
+    warnings,
+    createdAt: format.iso(job.createdAt),
+    finishedAt: format.iso(job.finishedAt),
+  }
+}

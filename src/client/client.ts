@@ -1,0 +1,167 @@
+import { randomUUID } from 'node:crypto'
+import { systemClock, type Clock } from '../lib/clock.ts'
+import { runLoop, type Driver, type RunOptions } from './loop.ts'
+import { RETRY, retrying, type Policy, type RetryOptions } from './retry.ts'
+import { endpointOf, exchange, type Fetch, type Target } from './transport.ts'
+import type * as t from './types.ts'
+
+export interface ClientOptions {
+  /** Address of the server, for example `http://127.0.0.1:8731`. */
+  readonly url: string
+  readonly token: string
+  readonly fetch?: Fetch
+  readonly clock?: Clock
+  readonly retry?: RetryOptions
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal
+  /** false: one try only. */
+  readonly retry?: boolean
+}
+
+/** A job that exists already, to be driven on. */
+export interface Resume {
+  readonly backupid: t.JobHandle
+}
+
+const isResume = (job: object): job is Resume => 'backupid' in job
+
+const refOf = (job: t.JobHandle): { backupid: t.JobHandle } => ({ backupid: job })
+
+/**
+ * Speaks JSON-RPC with a server. Each call carries a UUID, kept through its repeats, and each step
+ * the number it awaits: a reply that was lost is answered again, nothing is done twice.
+ */
+export class RatchetClient {
+  readonly #target: Target
+  readonly #policy: Policy
+
+  constructor(options: ClientOptions) {
+    this.#target = {
+      url: endpointOf(options.url),
+      token: options.token,
+      fetch: options.fetch ?? ((url, init) => fetch(url, init)),
+      clock: options.clock ?? systemClock,
+    }
+    this.#policy = { ...RETRY, ...options.retry }
+  }
+
+  /** Any method. RatchetError: refused; ConnectionError: no usable answer until patience ran out. */
+  async call<T>(method: string, params?: object, options: CallOptions = {}): Promise<T> {
+    const request = { id: randomUUID(), method, ...(params === undefined ? {} : { params }) }
+    const once = (): Promise<unknown> => exchange(this.#target, request, options.signal)
+    const result = options.retry === false ? once() : retrying(once, this.#policy, this.#target.clock, options.signal)
+    return (await result) as T // the wire's schemas promise the shape
+  }
+
+  getVersion(options?: CallOptions): Promise<{ version: string; api: number; formats: string[] }> {
+    return this.call('getVersion', undefined, options)
+  }
+
+  async getProfiles(options?: CallOptions): Promise<t.Profile[]> {
+    return (await this.call<{ profiles: t.Profile[] }>('getProfiles', undefined, options)).profiles
+  }
+
+  getProfile(id: number, options?: CallOptions): Promise<t.Profile> {
+    return this.call('getProfile', { id }, options)
+  }
+
+  saveProfile(profile: t.ProfileInput, options?: CallOptions): Promise<t.Profile> {
+    return this.call('saveProfile', profile, options)
+  }
+
+  deleteProfile(id: number, options?: CallOptions): Promise<{ removed: number }> {
+    return this.call('deleteProfile', { id }, options)
+  }
+
+  startBackup(params: t.StartBackupParams = {}, options?: CallOptions): Promise<t.StepReply> {
+    return this.call('startBackup', params, options)
+  }
+
+  /** `step`: the number of the awaited reply. */
+  stepBackup(job: t.JobHandle, step?: number, options?: CallOptions): Promise<t.StepReply> {
+    return this.#step('stepBackup', job, step, options)
+  }
+
+  startRestore(params: t.StartRestoreParams, options?: CallOptions): Promise<t.StepReply> {
+    return this.call('startRestore', params, options)
+  }
+
+  stepRestore(job: t.JobHandle, step?: number, options?: CallOptions): Promise<t.StepReply> {
+    return this.#step('stepRestore', job, step, options)
+  }
+
+  startVerify(params: t.StartVerifyParams, options?: CallOptions): Promise<t.StepReply> {
+    return this.call('startVerify', params, options)
+  }
+
+  stepVerify(job: t.JobHandle, step?: number, options?: CallOptions): Promise<t.StepReply> {
+    return this.#step('stepVerify', job, step, options)
+  }
+
+  /** Jobs of any kind. */
+  cancelBackup(job: t.JobHandle, options?: CallOptions): Promise<t.StepReply> {
+    return this.call('cancelBackup', refOf(job), options)
+  }
+
+  listBackups(params: t.ListParams = {}, options?: CallOptions): Promise<{ total: number; jobs: t.JobSummary[] }> {
+    return this.call('listBackups', params, options)
+  }
+
+  getBackupInfo(job: t.JobHandle, options?: CallOptions): Promise<t.BackupInfo> {
+    return this.call('getBackupInfo', refOf(job), options)
+  }
+
+  /** Lines from `from` on, counted from 1. */
+  getLog(job: t.JobHandle, from = 1, limit = 200, options?: CallOptions): Promise<t.LogPage> {
+    return this.call('getLog', { ...refOf(job), from, limit }, options)
+  }
+
+  deleteBackup(job: t.JobHandle, options?: CallOptions): Promise<{ removed: number }> {
+    return this.call('deleteBackup', refOf(job), options)
+  }
+
+  /** Starts a backup, or goes on with one, and steps it to its end. Its last reply; `Error` says how it ended. */
+  run(job: t.StartBackupParams | Resume = {}, options: RunOptions = {}): Promise<t.StepReply> {
+    return this.#run('backup', job, options)
+  }
+
+  runRestore(job: t.StartRestoreParams | Resume, options: RunOptions = {}): Promise<t.StepReply> {
+    return this.#run('restore', job, options)
+  }
+
+  runVerify(job: t.StartVerifyParams | Resume, options: RunOptions = {}): Promise<t.StepReply> {
+    return this.#run('verify', job, options)
+  }
+
+  /** Goes on with a job of whatever kind. */
+  async resume(job: t.JobHandle, options: RunOptions = {}): Promise<t.StepReply> {
+    const { kind } = await this.getBackupInfo(job, signalOf(options))
+    return this.#run(kind, { backupid: job }, options)
+  }
+
+  #step(method: string, job: t.JobHandle, step: number | undefined, options?: CallOptions): Promise<t.StepReply> {
+    return this.call(method, { ...refOf(job), ...(step === undefined ? {} : { step }) }, options)
+  }
+
+  #run(kind: t.JobKind, job: object, options: RunOptions): Promise<t.StepReply> {
+    const names = { backup: 'Backup', restore: 'Restore', verify: 'Verify' }
+    const driver: Driver = {
+      clock: this.#target.clock,
+      first: (call) => (isResume(job) ? this.#current(job, call) : this.call(`start${names[kind]}`, job, call)),
+      step: (id, step, call) => this.#step(`step${names[kind]}`, id, step, call),
+      current: (id, call) => this.#current({ backupid: id }, call),
+      cancel: (id) => this.cancelBackup(id, { retry: false }),
+    }
+    return runLoop(driver, options)
+  }
+
+  /** A stalled job shows itself as over; a step wakes it. */
+  async #current(job: Resume, call: CallOptions): Promise<t.StepReply> {
+    const { current, status } = await this.getBackupInfo(job.backupid, call)
+    return status === 'stalled' ? { ...current, HasRun: true, Error: '' } : current
+  }
+}
+
+const signalOf = ({ signal }: RunOptions): CallOptions => (signal === undefined ? {} : { signal })

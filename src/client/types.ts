@@ -1,0 +1,159 @@
+import type { ErrorRecord } from '../lib/errors.ts'
+
+/** What goes over the wire, as a caller sees it. Times are milliseconds since 1970 UTC, sizes bytes. */
+
+export type JobKind = 'backup' | 'restore' | 'verify'
+export type JobStatus = 'pending' | 'running' | 'stalled' | 'completed' | 'failed' | 'cancelled' | 'timeout'
+
+/** A job: its id as replied, or its number. */
+export type JobHandle = string | number
+
+/** The reply of every start and step. */
+export interface StepReply {
+  HasRun: boolean
+  Domain: 'init' | 'installer' | 'db' | 'pack' | 'finalization' | 'restore' | 'verify'
+  Step: string
+  Substep: string
+  /** Empty unless the job has failed, or pauses as stalled. */
+  Error: string
+  Warnings: string[]
+  Progress: number
+  BackupID: number
+  Archive: string
+  sleepTime: number
+  stepNumber: number
+  stepState: 'init' | 'prepared' | 'running' | 'postrun' | 'finished' | 'error'
+  backupid: string
+}
+
+export interface Pacing {
+  minMs: number
+  maxMs: number
+  bias: number
+}
+
+export interface DirectorySource {
+  type: 'directory'
+  path: string
+  label?: string
+  critical?: boolean
+  include?: string[]
+  exclude?: string[]
+  excludeFolders?: string[]
+  excludeFiles?: string[]
+  excludeContent?: string[]
+  excludeExtensions?: string[]
+  maxSize?: number
+  olderThan?: number
+  newerThan?: number
+  symlinks?: 'store' | 'follow'
+  oneFileSystem?: boolean
+  xattrs?: boolean
+}
+
+export interface Profile {
+  id: number
+  name: string
+  sources: DirectorySource[]
+  output: string
+  format: 'zip'
+  archive: string
+  partSize: number
+  level: number
+  pacing: Pacing
+}
+
+/** What is absent gets its default; without an id the next free one. */
+export type ProfileInput = Pick<Profile, 'name' | 'sources' | 'output'> &
+  Partial<Omit<Profile, 'pacing'>> & { pacing?: Partial<Pacing> }
+
+export type ProfileOverrides = Partial<Omit<Profile, 'id' | 'name' | 'pacing'>> & { pacing?: Partial<Pacing> }
+
+export interface StartBackupParams {
+  profile?: number
+  description?: string
+  comment?: string
+  overrides?: ProfileOverrides
+  tag?: string
+}
+
+export interface StartVerifyParams {
+  /** A backup's number, or the path of an archive's last part. */
+  archive: number | string
+  pacing?: Partial<Pacing>
+  description?: string
+  comment?: string
+}
+
+export interface StartRestoreParams extends StartVerifyParams {
+  target: string
+  mode?: 'new' | 'inplace'
+  patterns?: string[]
+  salvage?: boolean
+  owners?: boolean
+  setuid?: boolean
+  outsideLinks?: boolean
+  skipInstallation?: boolean
+  limits?: { ratio?: number; entries?: number; bytes?: number }
+}
+
+export interface ListParams {
+  kind?: JobKind
+  status?: JobStatus
+  profile?: number
+  offset?: number
+  limit?: number
+}
+
+export interface JobSummary {
+  number: number
+  id: string
+  kind: JobKind
+  status: JobStatus
+  /** `status`, or `completed_with_warnings`, or `partial`. */
+  outcome: string
+  profile: number
+  description: string
+  archive: string | null
+  files: number
+  bytes: number
+  size: number
+  warnings: number
+  createdAt: number
+  updatedAt: number
+  finishedAt: number | null
+}
+
+export interface BackupInfo extends JobSummary {
+  comment: string
+  totals: {
+    entries: number
+    files: number
+    bytesRead: number
+    bytesWritten: number
+    filesExpected: number | null
+    bytesExpected: number | null
+  }
+  parts: {
+    name: string
+    critical: boolean
+    status: 'pending' | 'running' | 'completed' | 'failed'
+    files: number
+    bytes: number
+    omitted: number
+    error: string | null
+  }[]
+  error: ErrorRecord | null
+  /** The newest warnings; `warnings` counts all. */
+  recentWarnings: { step: number; code: string; message: string }[]
+  /** `path` only for callers who may see where files lie on the host. */
+  artifacts: { name: string; path?: string; size: number; sha256: string }[]
+  /** The reply the job gave last. */
+  current: StepReply
+}
+
+export interface LogPage {
+  lines: { line: number; time: number; level: string; message: string }[]
+  next: number
+  total: number
+}

@@ -1,0 +1,215 @@
+import { BackupError } from '../lib/errors.ts'
+import { createFileOnce, removeIfThere, removeTree, replaceFile, syncFolder } from '../lib/durable-file.ts'
+import { Events } from '../lib/events.ts'
+import type { Catalogue } from './catalogue.ts'
+import { readArtifacts } from './context.ts'
+import { House } from './house.ts'
+import { isEnded, type JobView } from './job.ts'
+import { readLog } from './log.ts'
+import { checkOrder } from './order.ts'
+import { PLANS, specFor } from './plans.ts'
+import type { StepRunner } from './runner.ts'
+import type { ArtifactInfo, Engine, EngineEvents, JobQuery, LogLine, StartRequest, StepOptions } from './services.ts'
+import type { JobStore } from './store.ts'
+
+/** Without a step for this long a job counts as stalled (R36): shown so, nothing deleted, resumable. */
+const ABANDONED_AFTER = 24 * 3600_000
+/** Unfinished jobs older than this are swept: cancelled, with their work files (R36). */
+const SWEPT_AFTER = 7 * 24 * 3600_000
+const CANCEL_POLL = 100
+const KEYS_LOOKED_AT = 50
+
+export interface EngineDeps {
+  readonly store: JobStore
+  readonly runner: StepRunner
+  readonly catalogue: Catalogue
+}
+
+/** What facades call. Holds no truth of its own: every answer is a view of a record. */
+export class RatchetEngine implements Engine {
+  readonly events = new Events<EngineEvents>()
+  readonly #deps: EngineDeps
+  readonly #working = new Map<number, Promise<JobView>>()
+
+  constructor(deps: EngineDeps) {
+    this.#deps = deps
+  }
+
+  async start(request: StartRequest): Promise<JobView> {
+    const known = request.key === undefined ? null : this.#startedBy(request.key)
+    if (known !== null) return known.steps > 0 ? known : this.step(known.number)
+    const spec = await specFor(request, this)
+    const job = this.#deps.store.create(spec, PLANS[spec.kind], request.key ?? null)
+    return this.step(job.number)
+  }
+
+  /** A start whose answer was lost is repeated within minutes: only the newest jobs are looked at. */
+  #startedBy(key: string): JobView | null {
+    for (const number of this.#deps.store.numbers().slice(-KEYS_LOOKED_AT)) {
+      const job = tryRead(this.#deps.store, number)
+      if (job?.startKey === key) return job
+    }
+    return null
+  }
+
+  async step(number: number, options: StepOptions = {}): Promise<JobView> {
+    const before = this.#view(number)
+    const answered = checkOrder(before, options)
+    if (answered) return this.#finish(before)
+    if (this.#working.has(number)) throw busy(number)
+    const work = this.#work(number, options)
+    this.#working.set(number, work)
+    try {
+      return await work
+    } finally {
+      this.#working.delete(number)
+    }
+  }
+
+  async #work(number: number, options: StepOptions): Promise<JobView> {
+    const { pacing, key } = options
+    await this.#deps.runner.run({ number, ...(pacing ? { pacing } : {}), ...(key === undefined ? {} : { key }) })
+    const job = this.#view(number)
+    this.#deps.catalogue.put(job)
+    this.#announce(job)
+    return job
+  }
+
+  /** An ended job answers its last reply again; what a killed process left behind is removed first. */
+  async #finish(job: JobView): Promise<JobView> {
+    const house = new House(this.#deps.store.deps.disk, this.#deps.store.deps.paths, job.spec)
+    if (isEnded(job) && house.hasLeftovers(job)) await this.#deps.runner.run({ number: job.number })
+    return job
+  }
+
+  #announce(job: JobView): void {
+    for (const warning of job.warnings.recent) {
+      if (warning.step === job.steps) this.events.emit('warning', { job, warning })
+    }
+    this.events.emit('progress', job)
+    if (isEnded(job)) this.events.emit('finished', job)
+  }
+
+  async cancel(number: number): Promise<JobView> {
+    const { store, runner } = this.#deps
+    if (isEnded(this.#view(number))) return this.#view(number)
+    createFileOnce(store.deps.disk, store.deps.paths.cancel(number), Buffer.alloc(0))
+    for (let waited = 0; ; waited += CANCEL_POLL) {
+      runner.interrupt(number)
+      await this.#working.get(number)?.catch(() => 'its own caller is told; here only its end matters')
+      const job = this.#view(number)
+      if (isEnded(job)) return job
+      try {
+        return await this.step(number)
+      } catch (error) {
+        const worth = error instanceof BackupError && error.code === 'JOB_BUSY'
+        if (!worth || waited > job.spec.pacing.maxMs) throw error
+        await store.deps.clock.sleep(CANCEL_POLL)
+      }
+    }
+  }
+
+  async get(number: number): Promise<JobView> {
+    return this.#view(number)
+  }
+
+  async resolve(id: string): Promise<number> {
+    const match = /^\d{8}-\d{6}-(\d{6,15})$/.exec(id)
+    const number = match === null ? 0 : Number(match[1])
+    if (number > 0 && this.#view(number).id === id) return number
+    throw new BackupError('JOB_NOT_FOUND', `there is no backup "${id.slice(0, 64)}"`)
+  }
+
+  async list(query: JobQuery = {}): Promise<ReturnType<Catalogue['list']>> {
+    this.#refresh()
+    return this.#deps.catalogue.list(query)
+  }
+
+  async remove(number: number): Promise<void> {
+    const job = this.#view(number)
+    const { disk, paths } = this.#deps.store.deps
+    if (!isEnded(job)) throw new BackupError('JOB_RUNNING', `backup ${number} has not ended (${job.status})`)
+    for (const artifact of this.#ownArtifacts(job)) removeIfThere(disk, artifact.path)
+    // The record goes last: a kill in between leaves a backup without files, which can be deleted again.
+    replaceFile(disk, paths.last, Buffer.from(String(Math.max(number, this.#lastNumber()))))
+    removeTree(disk, paths.job(number))
+    syncFolder(disk, paths.jobs)
+    this.#deps.catalogue.remove(number)
+  }
+
+  async artifacts(number: number): Promise<ArtifactInfo[]> {
+    return this.#ownArtifacts(this.#view(number))
+  }
+
+  async log(number: number, from = 1, limit = 1000): Promise<{ lines: LogLine[]; next: number; total: number }> {
+    this.#view(number)
+    const { disk, paths } = this.#deps.store.deps
+    return readLog(disk, paths.log(number), from, limit)
+  }
+
+  /** Cancels what nobody has stepped for a week. Returns the numbers. */
+  async sweep(): Promise<number[]> {
+    const { store, catalogue } = this.#deps
+    this.#refresh()
+    const swept: number[] = []
+    for (const [number, seen] of catalogue.known()) {
+      const job = seen === 'ended' ? null : tryRead(store, number)
+      if (job === null || isEnded(job) || store.deps.clock.wall() - job.updatedAt < SWEPT_AFTER) continue
+      await this.cancel(number)
+      swept.push(number)
+    }
+    return swept
+  }
+
+  async close(): Promise<void> {
+    for (const number of this.#working.keys()) this.#deps.runner.interrupt(number)
+    await Promise.allSettled(this.#working.values())
+    await this.#deps.runner.close()
+    this.#deps.catalogue[Symbol.dispose]()
+  }
+
+  #ownArtifacts(job: JobView): ArtifactInfo[] {
+    if (job.kind !== 'backup' || job.status !== 'completed') return []
+    return readArtifacts(this.#deps.store.deps.disk, this.#deps.store.deps.paths, job)
+  }
+
+  #view(number: number): JobView {
+    const job = this.#deps.store.read(number)
+    const idle = this.#deps.store.deps.clock.wall() - job.updatedAt
+    if (job.status === 'running' && idle > ABANDONED_AFTER) return { ...job, status: 'stalled' }
+    return job
+  }
+
+  #lastNumber(): number {
+    return this.#deps.store.numbers().at(-1) ?? 0
+  }
+
+  /** Brings the cache up to date with the folders: only jobs whose epoch changed are read. */
+  #refresh(): void {
+    const { store, catalogue } = this.#deps
+    const known = catalogue.known()
+    for (const number of store.numbers()) {
+      const seen = known.get(number)
+      known.delete(number)
+      if (seen === 'ended') continue
+      const newest = store.epochs(number).at(-1)
+      if (newest === undefined || newest === seen) continue
+      const job = tryRead(store, number)
+      if (job !== null) catalogue.put(job)
+    }
+    for (const gone of known.keys()) catalogue.remove(gone)
+  }
+}
+
+function tryRead(store: JobStore, number: number): JobView | null {
+  try {
+    return store.read(number)
+  } catch (error) {
+    if (error instanceof BackupError) return null // damaged ones are named when asked for, and do not hide the rest
+    throw error
+  }
+}
+
+function busy(number: number): BackupError {
+  return new BackupError('JOB_BUSY', `backup ${number} is being worked on by another call`, { data: { number } })
+}

@@ -1,0 +1,102 @@
+import { BackupError, errnoOf } from '../lib/errors.ts'
+import { removeIfThere } from '../lib/durable-file.ts'
+import type { Job } from './job.ts'
+import { RecordFile } from './record.ts'
+import type { JobSpec } from './spec.ts'
+import type { JobStore } from './store.ts'
+
+/** A lease lasts for the slice and this much more. Milliseconds. */
+export const LEASE_GRACE = 30_000
+
+export interface HeldHow {
+  /** The newest record was damaged. */
+  readonly recovered: boolean
+  /** Epoch of the record this one continues. */
+  readonly base: number
+}
+
+/** A taken job: the only thing that may write its record. */
+export class HeldJob {
+  readonly spec: JobSpec
+  readonly how: HeldHow
+  readonly #store: JobStore
+  readonly #file: RecordFile
+  readonly #number: number
+  readonly #epoch: number
+  #released = false
+
+  constructor(store: JobStore, job: Job, spec: JobSpec, how: HeldHow) {
+    this.#store = store
+    this.#number = job.number
+    this.#epoch = job.lease.epoch
+    this.#file = new RecordFile(store.deps.disk, store.deps.paths.state(job.number, job.lease.epoch), job)
+    this.spec = spec
+    this.how = how
+  }
+
+  /** Mutable: what the next commit writes. */
+  get job(): Job {
+    return this.#file.job
+  }
+  get epoch(): number {
+    return this.#epoch
+  }
+  get released(): boolean {
+    return this.#released
+  }
+  /** Bytes of records written since the job was taken. */
+  get written(): number {
+    return this.#file.written
+  }
+
+  /**
+   * The commit point: the rename inside. Everything the record names must be durable already. LEASE_LOST if
+   * somebody has taken the job over: then nothing that was written counts.
+   */
+  commit(ttlMs: number, release = false): void {
+    this.#ours()
+    this.job.updatedAt = this.#store.deps.clock.wall()
+    this.job.lease = { ...this.#store.lease(this.#epoch, ttlMs), released: release }
+    this.#file.commit()
+    this.#ours() // a reply is only given for a commit that was still ours when it was made
+    this.#released = release
+  }
+
+  /** Throws LEASE_LOST once a newer epoch exists. Asked before every write once the lease has run out. */
+  check(): void {
+    if (this.job.lease.untilMono < this.#store.deps.clock.mono()) this.#ours()
+  }
+
+  /** Law 10: what is in memory after a throw is poison. Back to what was last committed. */
+  reload(): void {
+    if (!this.#file.reload())
+      throw new BackupError('STATE_DAMAGED', `the record of backup ${this.#number} cannot be read back`)
+  }
+
+  /** Removes records older than the one this continues; that one stays for one take, in case ours is damaged. */
+  sweep(): void {
+    const { disk, paths } = this.#store.deps
+    for (const epoch of this.#store.epochs(this.#number)) {
+      if (epoch < this.#epoch && epoch !== this.how.base) removeIfThere(disk, paths.state(this.#number, epoch))
+    }
+    for (const name of disk.readdir(paths.job(this.#number)).map((n) => n.toString('latin1'))) {
+      if (name.endsWith('.tmp')) this.#sweepTemporary(`${paths.job(this.#number)}/${name}`)
+    }
+  }
+
+  #sweepTemporary(file: string): void {
+    try {
+      removeIfThere(this.#store.deps.disk, file)
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error // a leftover that cannot be removed harms nobody
+    }
+  }
+
+  #ours(): void {
+    if (this.#store.superseded(this.#number, this.#epoch)) {
+      throw new BackupError('LEASE_LOST', `backup ${this.#number} was taken over by another process`, {
+        data: { number: this.#number },
+      })
+    }
+  }
+}

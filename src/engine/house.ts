@@ -1,0 +1,159 @@
+import path from 'node:path'
+import { errnoOf } from '../lib/errors.ts'
+import { ensureFolder, removeIfThere, removeTree, syncFolder } from '../lib/durable-file.ts'
+import { readFully, writeFully, type Disk } from '../lib/disk.ts'
+import type { Job } from './job.ts'
+import { outFolder, outFolderPrefix, outputRoot, type JobPaths } from './paths.ts'
+import type { JobSpec } from './spec.ts'
+import type { Place } from './stage.ts'
+
+/**
+ * The folders that hold a job's work files. Their names end in the job's `house` number. When a
+ * job is taken from an owner that cannot be proved dead, the folders are renamed and the open files
+ * replaced by copies: the old owner's paths then lead nowhere and its handles reach files that
+ * nobody reads, by the thing itself and not by its own belief (R2).
+ */
+export class House {
+  readonly #disk: Disk
+  readonly #paths: JobPaths
+  readonly #spec: JobSpec
+
+  constructor(disk: Disk, paths: JobPaths, spec: JobSpec) {
+    this.#disk = disk
+    this.#paths = paths
+    this.#spec = spec
+  }
+
+  folder(job: Job, place: Place): string {
+    if (place === 'side') return this.#paths.side(job.number, job.house)
+    const root = outputRoot(this.#spec)
+    return root === null ? this.#paths.side(job.number, job.house) : outFolder(root, job)
+  }
+
+  /** Path of a work file by its key in the record. */
+  file(job: Job, key: string): string {
+    return key.startsWith('out/')
+      ? path.join(this.folder(job, 'out'), key.slice(4))
+      : path.join(this.folder(job, 'side'), key)
+  }
+
+  /** Renames both folders to the job's new house number and replaces the open files by their committed bytes. */
+  move(job: Job, epoch: number): void {
+    const before = { ...job }
+    job.house = epoch
+    job.moving = false
+    for (const place of ['side', 'out'] as const) {
+      this.#renameFolder(this.folder(before, place), this.folder(job, place))
+    }
+    for (const [key, length] of Object.entries(job.files)) this.#copyCommitted(this.file(job, key), length)
+  }
+
+  /** Removes what no record names: strays of killed processes, and what was given up before the last commit. */
+  sweep(job: Job): void {
+    for (const key of job.trash) removeIfThere(this.#disk, this.file(job, key))
+    job.trash = []
+  }
+
+  /** Side files that no record names: made by a process that was killed before its commit. */
+  sweepStrays(job: Job): void {
+    const folder = this.folder(job, 'side')
+    const known = new Set(Object.keys(job.files).map((key) => this.file(job, key)))
+    for (const name of this.#names(folder)) {
+      const file = path.join(folder, name)
+      if (!known.has(file)) removeIfThere(this.#disk, file)
+    }
+  }
+
+  /** Everything of this job beside the output, under any house number. */
+  removeOutput(job: Job): void {
+    const root = outputRoot(this.#spec)
+    if (root === null) return
+    const prefix = outFolderPrefix(job)
+    for (const name of this.#names(root)) {
+      if (name.startsWith(prefix)) removeTree(this.#disk, path.join(root, name))
+    }
+  }
+
+  removeSide(job: Job): void {
+    for (const name of this.#names(this.#paths.job(job.number))) {
+      if (name.startsWith('files-')) removeTree(this.#disk, path.join(this.#paths.job(job.number), name))
+    }
+  }
+
+  /** Whether a job that has ended left work files behind. */
+  hasLeftovers(job: Job): boolean {
+    const root = outputRoot(this.#spec)
+    return root !== null && this.#names(root).some((name) => name.startsWith(outFolderPrefix(job)))
+  }
+
+  /** The folder may stand under a newer number already: a move that was killed before its commit, or a late owner's. */
+  #renameFolder(from: string, to: string): void {
+    if (from === to) return
+    const parent = path.dirname(from)
+    const stem = path.basename(from).replace(/\d+$/, '')
+    for (let attempt = 0; attempt < 100; attempt++) {
+      const names = this.#names(parent).filter((name) => name.startsWith(stem) && /^\d+$/.test(name.slice(stem.length)))
+      if (names.includes(path.basename(to))) break
+      const present = names.toSorted((a, b) => Number(b.slice(stem.length)) - Number(a.slice(stem.length)))[0]
+      if (present === undefined) return // never made: nothing was written there
+      try {
+        this.#disk.rename(path.join(parent, present), to)
+        break
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOENT') throw error
+      }
+    }
+    syncFolder(this.#disk, parent)
+  }
+
+  #copyCommitted(file: string, length: number): void {
+    const copy = `${file}.moving`
+    removeIfThere(this.#disk, copy)
+    let from: number
+    try {
+      from = this.#disk.open(file, 'read')
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return // opening it for work reports the loss
+      throw error
+    }
+    try {
+      const to = this.#disk.open(copy, 'create')
+      try {
+        copyBytes(this.#disk, from, to, length)
+        this.#disk.datasync(to)
+      } finally {
+        this.#disk.close(to)
+      }
+    } finally {
+      this.#disk.close(from)
+    }
+    this.#disk.rename(copy, file)
+    syncFolder(this.#disk, path.dirname(file))
+  }
+
+  #names(folder: string): string[] {
+    try {
+      return this.#disk.readdir(folder).map((name) => name.toString('utf8'))
+    } catch (error) {
+      const code = errnoOf(error)
+      if (code === 'ENOENT' || code === 'ENOTDIR') return []
+      throw error
+    }
+  }
+}
+
+function copyBytes(disk: Disk, from: number, to: number, length: number): void {
+  const buffer = Buffer.allocUnsafe(1 << 20)
+  for (let at = 0; at < length;) {
+    const got = readFully(disk, from, buffer, Math.min(buffer.length, length - at), at)
+    if (got === 0) return // shorter than recorded: opening it for work reports the loss
+    writeFully(disk, to, buffer.subarray(0, got), at)
+    at += got
+  }
+}
+
+/** Makes a place's folder where it is missing, durably. */
+export function makeFolder(disk: Disk, folder: string): void {
+  ensureFolder(disk, folder)
+  syncFolder(disk, path.dirname(folder))
+}

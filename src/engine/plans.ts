@@ -1,0 +1,89 @@
+import path from 'node:path'
+import { BackupError } from '../lib/errors.ts'
+import type { Engine, RestoreRequest, StartRequest, VerifyRequest } from './services.ts'
+import type { JobKind, JobSpec, Pacing, RestoreSpec, VerifySpec } from './spec.ts'
+import type { StageName } from './stage.ts'
+
+/** The stages of each kind of job, in order; frozen into the record at start. */
+export const PLANS: Readonly<Record<JobKind, readonly StageName[]>> = {
+  backup: ['init', 'pack', 'seal', 'verify', 'publish'],
+  restore: ['open-archive', 'extract', 'finish-restore'],
+  verify: ['check-archive'],
+}
+
+export const DEFAULT_PACING: Pacing = { minMs: 0, maxMs: 5000, bias: 75 }
+
+/** What is refused at the door: a slice nobody can work in, or one that blocks for ever. */
+export function checkPacing(pacing: Pacing): void {
+  const { minMs, maxMs, bias } = pacing
+  const whole = [minMs, maxMs, bias].every((value) => Number.isFinite(value))
+  if (!whole || minMs < 0 || maxMs < 1 || maxMs > 3600_000 || minMs > 3600_000 || bias < 10 || bias > 100) {
+    throw new BackupError('BAD_REQUEST', 'pacing needs 0 ≤ minMs ≤ 3600000, 1 ≤ maxMs ≤ 3600000 and 10 ≤ bias ≤ 100')
+  }
+}
+
+/** The frozen spec for a request. Numbers of backups become the paths of their archives. */
+export async function specFor(request: StartRequest, engine: Pick<Engine, 'get' | 'artifacts'>): Promise<JobSpec> {
+  const spec = request.kind === 'backup' ? request.spec : await ofArchive(request, engine)
+  checkPacing(spec.pacing)
+  return spec
+}
+
+async function ofArchive(
+  request: RestoreRequest | VerifyRequest,
+  engine: Pick<Engine, 'get' | 'artifacts'>,
+): Promise<RestoreSpec | VerifySpec> {
+  const { archive } = request
+  const known = typeof archive === 'number' ? await publishedParts(archive, engine) : []
+  const last = typeof archive === 'string' ? archive : known.at(-1)?.path
+  if (last === undefined) throw new BackupError('ARCHIVE_NOT_FOUND', `backup ${archive} has no archive`)
+  if (!path.isAbsolute(last)) throw new BackupError('BAD_REQUEST', `the archive's path must be absolute: ${last}`)
+  const common = {
+    profile: 0,
+    comment: request.comment ?? '',
+    pacing: { ...DEFAULT_PACING, ...request.pacing },
+    archive: last,
+  }
+  if (request.kind === 'verify') {
+    const expected = known.map(({ name, size, sha256 }) => ({ name, size, sha256 }))
+    return { kind: 'verify', description: request.description ?? `Verify ${path.basename(last)}`, expected, ...common }
+  }
+  return { ...restoreDefaults(request, last), ...common }
+}
+
+function restoreDefaults(
+  request: RestoreRequest,
+  archive: string,
+): Omit<RestoreSpec, 'profile' | 'comment' | 'pacing'> {
+  if (!path.isAbsolute(request.target)) {
+    throw new BackupError('BAD_REQUEST', `the target's path must be absolute: ${request.target}`)
+  }
+  return {
+    kind: 'restore',
+    description: request.description ?? `Restore of ${path.basename(archive)}`,
+    archive,
+    target: path.normalize(request.target),
+    mode: request.mode ?? 'new',
+    patterns: request.patterns ?? [],
+    salvage: request.salvage ?? false,
+    owners: request.owners ?? false,
+    setuid: request.setuid ?? false,
+    outsideLinks: request.outsideLinks ?? false,
+    skipInstallation: request.skipInstallation ?? true,
+    limits: { ratio: 1000, entries: 50_000_000, bytes: Number.MAX_SAFE_INTEGER, ...request.limits },
+  }
+}
+
+async function publishedParts(
+  number: number,
+  engine: Pick<Engine, 'get' | 'artifacts'>,
+): Promise<{ name: string; path: string; size: number; sha256: string }[]> {
+  const job = await engine.get(number)
+  if (job.kind !== 'backup') throw new BackupError('BAD_REQUEST', `job ${number} is a ${job.kind}, not a backup`)
+  if (job.status !== 'completed') {
+    throw new BackupError('ARCHIVE_NOT_FOUND', `backup ${number} is ${job.status}; it has no archive`, {
+      hint: 'Finish the backup first, or name another one.',
+    })
+  }
+  return engine.artifacts(number)
+}

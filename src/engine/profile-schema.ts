@@ -1,0 +1,152 @@
+import path from 'node:path'
+import { z } from 'zod'
+import type { Profile, ProfileOverrides } from './services.ts'
+import type { DirectorySource, Pacing } from './spec.ts'
+
+/**
+ * The shape of a profile, once: the store checks files written by people with it, the faces check
+ * requests and describe themselves with it. Unknown keys are refused everywhere.
+ */
+
+/** Text that every wire and file can hold: no half surrogate pairs. */
+export const textOf = (max: number): z.ZodString =>
+  z
+    .string()
+    .max(max)
+    .refine((s) => s.isWellFormed(), 'must be well-formed Unicode')
+
+const oneLine = (max: number): z.ZodString =>
+  // eslint-disable-next-line no-control-regex -- control characters are what is refused
+  textOf(max).refine((s) => !/[\u0000-\u001f\u007f]/.test(s), 'must not hold control characters')
+
+/** An absolute path. Whether it may be used is for the roots to say. */
+export const pathSchema = oneLine(4096)
+  .min(1)
+  .refine((s) => path.isAbsolute(s), 'must be an absolute path')
+
+export const patternsSchema = z.array(textOf(4096).min(1)).max(1000)
+
+const whole = (min: number, max: number): z.ZodInt => z.int().min(min).max(max)
+const since1970 = z.number().min(0).max(Number.MAX_SAFE_INTEGER)
+
+export const pacingSchema = z
+  .strictObject({
+    minMs: whole(0, 300_000).describe('A step takes at least this long; the rest is told as sleepTime. Milliseconds.'),
+    maxMs: whole(1, 3_600_000).describe('A step answers within this. Milliseconds.'),
+    bias: whole(10, 100).describe('Share of maxMs that is used. Per cent.'),
+  })
+  .describe('How long a step takes.') satisfies z.ZodType<Pacing>
+
+export const directorySourceSchema = z.strictObject({
+  type: z.literal('directory'),
+  path: pathSchema.describe('The folder. Absolute.'),
+  label: oneLine(255)
+    .min(1)
+    .refine((s) => !/[/\\]/.test(s) && s !== '.' && s !== '..', 'must be a single path component')
+    .exactOptional()
+    .describe('First path component in the archive; default: base name of the path.'),
+  critical: z.boolean().exactOptional().describe('Whether its failure fails the run.'),
+  include: patternsSchema.exactOptional().describe('Only files that match one of these globs.'),
+  exclude: patternsSchema.exactOptional().describe('Neither what matches nor what is below it.'),
+  excludeFolders: patternsSchema.exactOptional().describe('Folders (relative paths) left out whole.'),
+  excludeFiles: patternsSchema.exactOptional().describe('Files (relative paths) left out.'),
+  excludeContent: patternsSchema.exactOptional().describe('Folders kept without their content.'),
+  excludeExtensions: patternsSchema.exactOptional().describe('Extensions left out: no dot, case-insensitive.'),
+  maxSize: whole(0, Number.MAX_SAFE_INTEGER).exactOptional().describe('Larger files are left out. Bytes.'),
+  olderThan: since1970
+    .exactOptional()
+    .describe('Files last modified before this are left out. Milliseconds since 1970.'),
+  newerThan: since1970.exactOptional().describe('Only files modified since. Milliseconds since 1970.'),
+  symlinks: z.enum(['store', 'follow']).exactOptional().describe('Links as links (default), or what they point to.'),
+  oneFileSystem: z.boolean().exactOptional().describe('Stay on the file system of the folder (default true).'),
+  xattrs: z.boolean().exactOptional().describe('Keep extended attributes and ACLs (default true).'),
+}) satisfies z.ZodType<DirectorySource>
+
+const sourcesSchema = z.array(directorySourceSchema).max(100).describe('What is backed up.')
+
+const archiveSchema = oneLine(200)
+  .min(1)
+  .refine((s) => !/[/\\]/.test(s) && !s.startsWith('.'), 'must be a file name that does not begin with a dot')
+  .describe('Name template of the archive: [host], [date], [time], [profile], [number] are replaced.')
+
+const formatSchema = z.enum(['zip'])
+const outputSchema = pathSchema.describe('Folder for the archive. Absolute.')
+const partSizeSchema = z
+  .union([z.literal(0), whole(65_536, Number.MAX_SAFE_INTEGER)])
+  .describe('Bytes per part, at least 65536; 0: a single file.')
+const levelSchema = whole(0, 9).describe('Deflate level 1–9; 0: stored.')
+
+const settings = {
+  sources: sourcesSchema,
+  output: outputSchema,
+  format: formatSchema,
+  archive: archiveSchema,
+  partSize: partSizeSchema,
+  level: levelSchema,
+}
+
+export const profileIdSchema = whole(1, 1_000_000_000).describe('Number of the profile.')
+
+/** A profile as it is kept. */
+export const profileSchema = z.strictObject({
+  id: profileIdSchema,
+  name: oneLine(255).min(1).describe('For people.'),
+  ...settings,
+  pacing: pacingSchema,
+}) satisfies z.ZodType<Profile>
+
+export const DEFAULT_PACING: Pacing = { minMs: 0, maxMs: 5_000, bias: 75 }
+export const DEFAULT_ARCHIVE = '[host]-[profile]-[date]-[time]-[number]'
+
+/** A profile as it is saved: what is absent gets its default, a missing id the next free one. */
+export const profileInputSchema = z.strictObject({
+  id: profileIdSchema.exactOptional(),
+  name: oneLine(255).min(1).describe('For people.'),
+  sources: sourcesSchema,
+  output: outputSchema,
+  format: formatSchema.default('zip'),
+  archive: archiveSchema.default(DEFAULT_ARCHIVE),
+  partSize: partSizeSchema.default(0),
+  level: levelSchema.default(6),
+  pacing: pacingSchema
+    .partial()
+    .default({})
+    .transform((p): Pacing => ({ ...DEFAULT_PACING, ...defined(p) })),
+})
+
+/** What a single run may change. */
+export const overridesSchema = z
+  .strictObject({
+    sources: sourcesSchema.exactOptional(),
+    output: outputSchema.exactOptional(),
+    format: formatSchema.exactOptional(),
+    archive: archiveSchema.exactOptional(),
+    partSize: partSizeSchema.exactOptional(),
+    level: levelSchema.exactOptional(),
+    pacing: z
+      .strictObject({
+        minMs: pacingSchema.shape.minMs.exactOptional(),
+        maxMs: pacingSchema.shape.maxMs.exactOptional(),
+        bias: pacingSchema.shape.bias.exactOptional(),
+      })
+      .exactOptional(),
+  })
+  .describe('Keys of the profile, for this run only.') satisfies z.ZodType<ProfileOverrides>
+
+/** Without the keys whose value is undefined: a default must not be overwritten by nothing. */
+function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>
+  }
+}
+
+/** Rest of a schema's complaint for people: `sources.0.path: must be an absolute path`. At most five, at most 500 characters. */
+export function complaintOf(error: z.ZodError): string {
+  const lines = error.issues.slice(0, 5).map((issue) => {
+    const where = issue.path.map(String).join('.').slice(0, 100)
+    return where === '' ? issue.message : `${where}: ${issue.message}`
+  })
+  const more = error.issues.length > 5 ? ` (and ${error.issues.length - 5} more)` : ''
+  const text = lines.join('; ')
+  return (text.length > 480 ? `${text.slice(0, 480)}…` : text) + more
+}

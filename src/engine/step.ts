@@ -1,0 +1,60 @@
+import type { JobContext } from './context.ts'
+import type { Job } from './job.ts'
+import type { Progress } from './stage.ts'
+
+/**
+ * Runs the plan until it ends or the time is up. Every commit is made here and nowhere else, at a
+ * safe point of a generator. Returns whether the plan has ended.
+ */
+export async function runSlice(ctx: JobContext, turn: () => Promise<void>): Promise<'ended' | 'more' | 'cancelled'> {
+  for (let stage = ctx.stage; stage !== null; stage = ctx.stage) {
+    ctx.job.domain = stage.domain
+    const running = stage.run(ctx)
+    try {
+      for (;;) {
+        const next = await running.next()
+        if (next.done === true) {
+          advance(ctx, next.value)
+          break
+        }
+        ctx.note(next.value)
+        await turn()
+        if (ctx.cancelled && !publishing(ctx.job)) return 'cancelled'
+        if (mustStop(ctx, next.value)) return 'more'
+        if (next.value.durable === true || ctx.commitDue) await ctx.commit()
+      }
+    } finally {
+      await running.return()
+    }
+  }
+  return 'ended'
+}
+
+/** Whether the first file may be visible under its final name. */
+export const publishing = (job: Job): boolean => job.slots['publish'] !== undefined
+
+function mustStop(ctx: JobContext, progress: Progress): boolean {
+  return ctx.budget.spent || ctx.signal.aborted || progress.idle === true
+}
+
+function advance(ctx: JobContext, result: void | { backTo: string }): void {
+  const { job } = ctx
+  const name = job.plan[job.stage]
+  if (name !== undefined) ctx.log('info', `${name} done`)
+  if (result !== undefined) {
+    job.stage = job.plan.findIndex((stage) => stage === result.backTo)
+    return
+  }
+  job.stage++
+}
+
+/** Lets the thread's event loop turn now and then: messages (cancel, shutdown) arrive there. */
+export function turner(mono: () => number, everyMs = 20): () => Promise<void> {
+  let last = mono()
+  return async () => {
+    const now = mono()
+    if (now - last < everyMs) return
+    last = now
+    await new Promise<void>((resolve) => setImmediate(resolve))
+  }
+}

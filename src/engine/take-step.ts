@@ -1,0 +1,243 @@
+import type { Clock } from '../lib/clock.ts'
+import type { Disk } from '../lib/disk.ts'
+import { createFileOnce, removeIfThere } from '../lib/durable-file.ts'
+import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
+import { isCancelled, JobContext } from './context.ts'
+import type { HeldJob } from './held-job.ts'
+import { House } from './house.ts'
+import { isEnded, type Job, type JobStatus } from './job.ts'
+import { JobLog } from './log.ts'
+import type { Pacing } from './spec.ts'
+import type { Stage, StageName } from './stage.ts'
+import type { JobStore } from './store.ts'
+import { publishing, runSlice, turner } from './step.ts'
+import { pushWarning } from './warnings.ts'
+import { WarmJob, type WarmStore } from './warm.ts'
+
+/** After this long of nothing but failures a job waits for somebody to look (R33). */
+const STALL_AFTER = 15 * 60_000
+const LONGEST_WAIT = 60_000
+const RESERVE = Buffer.alloc(32 << 10)
+
+export interface StepDeps {
+  readonly store: JobStore
+  readonly stages: Readonly<Record<StageName, Stage>>
+  readonly warm: WarmStore
+}
+
+export interface StepOrder {
+  readonly number: number
+  readonly pacing?: Partial<Pacing>
+  readonly key?: string
+}
+
+/** Takes the job, works for one slice, releases it. What came of it stands in the record. */
+export async function takeStep(deps: StepDeps, order: StepOrder, signal: AbortSignal): Promise<void> {
+  const { store } = deps
+  const pacing = { ...store.read(order.number).spec.pacing, ...order.pacing }
+  const slice = Math.max(1, (pacing.maxMs * pacing.bias) / 100)
+  const held = store.acquire(order.number, pacing.maxMs)
+  const run = new StepRun(deps, held, { slice, min: pacing.minMs }, signal)
+  if (isEnded(held.job)) return run.cleanUp()
+  try {
+    await run.work(order.key)
+  } catch (error) {
+    run.failed(error)
+  }
+}
+
+/** One step from the take to the release. */
+class StepRun {
+  readonly #deps: StepDeps
+  readonly #held: HeldJob
+  readonly #slice: number
+  readonly #min: number
+  readonly #began: number
+  readonly #signal: AbortSignal
+  readonly #disk: Disk
+  readonly #clock: Clock
+  readonly #house: House
+  readonly #log: JobLog
+
+  readonly #steps: number
+  #warm: WarmJob = new WarmJob()
+
+  constructor(deps: StepDeps, held: HeldJob, time: { slice: number; min: number }, signal: AbortSignal) {
+    this.#deps = deps
+    this.#held = held
+    this.#steps = held.job.steps
+    this.#slice = time.slice
+    this.#min = time.min
+    this.#began = deps.store.deps.clock.mono()
+    this.#signal = signal
+    this.#disk = deps.store.deps.disk
+    this.#clock = deps.store.deps.clock
+    this.#house = new House(this.#disk, deps.store.deps.paths, held.spec)
+    this.#log = new JobLog(this.#disk, this.#clock, deps.store.deps.paths.log(held.job.number))
+  }
+
+  async work(key: string | undefined): Promise<void> {
+    const { job } = this.#held
+    this.#prepare(job, key)
+    const ctx = this.#context(job)
+    try {
+      const end = await runSlice(
+        ctx,
+        turner(() => this.#clock.mono()),
+      )
+      if (end === 'ended') this.#complete(job)
+      else if (end === 'cancelled' || this.#cancelMarked(job)) this.#end(job, 'cancelled', null)
+      else this.#goOn(job)
+      await ctx.commit(true)
+    } finally {
+      await ctx.close()
+    }
+    if (isEnded(job)) this.cleanUp()
+    else this.#deps.warm.give(job.number, this.#held.epoch, this.#warm)
+  }
+
+  /** Law 10: what is in memory is poison; the error goes into the committed record. */
+  failed(error: unknown): void {
+    const { store } = this.#deps
+    const { number } = this.#held.job
+    const known = asBackupError(error, '')
+    this.#warm[Symbol.dispose]()
+    if (this.#held.released) throw known // committed and told; only the cleaning up went wrong
+    if (known.code === 'LEASE_LOST') throw known
+    if (store.superseded(number, this.#held.epoch)) {
+      throw new BackupError('LEASE_LOST', `backup ${number} was taken over`, { cause: error })
+    }
+    this.#held.reload()
+    const { job } = this.#held
+    if (isEnded(job)) return this.#commitAgain()
+    this.#log.add('error', `step ${this.#steps + 1} failed: ${known.code}: ${known.message}${traceOf(known)}`)
+    if (this.#cancelMarked(job)) this.#end(job, 'cancelled', null)
+    else if (known.retry === 'later') this.#retryLater(job, known)
+    else this.#end(job, 'failed', known)
+    // Not `+= 1`: the commit that threw may have reached the disk, and no number is skipped.
+    job.steps = this.#steps + 1
+    this.#log.flush()
+    this.#commitDespiteFullDisk()
+    if (isEnded(job)) this.cleanUp()
+  }
+
+  /** The last commit is on disk but its sync failed: it is written again, never synced again (R6). */
+  #commitAgain(): void {
+    this.#commitDespiteFullDisk()
+    this.cleanUp()
+  }
+
+  /** Removes what an ended job leaves behind: all of it unless it completed. */
+  cleanUp(): void {
+    const { job } = this.#held
+    this.#deps.warm.drop(job.number)
+    this.#house.removeOutput(job)
+    if (job.status !== 'completed') this.#house.removeSide(job)
+    removeIfThere(this.#disk, this.#deps.store.deps.paths.reserve(job.number))
+    this.#house.sweep(job)
+    if (!this.#held.released) this.#held.commit(this.#slice, true)
+    this.#held.sweep()
+  }
+
+  #prepare(job: Job, key: string | undefined): void {
+    if (job.moving) {
+      this.#house.move(job, this.#held.epoch)
+      this.#held.commit(this.#slice)
+      pushWarning(
+        job,
+        'taken_over',
+        'the process that worked on this backup did not answer in time; another one goes on',
+      )
+    }
+    this.#house.sweep(job)
+    this.#held.sweep()
+    if (this.#held.how.recovered)
+      pushWarning(job, 'state_recovered', 'the newest record was damaged; the one before it is used')
+    if (job.status === 'pending' || job.status === 'stalled') job.status = 'running'
+    job.sleepMs = 0
+    if (key !== undefined) job.lastKey = { key, step: job.steps + 1 }
+    createFileOnce(this.#disk, this.#deps.store.deps.paths.reserve(job.number), RESERVE)
+    this.#log.add('debug', `step ${job.steps + 1} begins in ${job.plan[job.stage] ?? 'nothing'} for ${this.#slice} ms`)
+    this.#log.flush()
+  }
+
+  #context(job: Job): JobContext {
+    const { store, stages, warm } = this.#deps
+    const kept = warm.take(job.number, this.#held.how.base)
+    if (kept === null) this.#house.sweepStrays(job)
+    this.#warm = kept ?? new WarmJob()
+    return new JobContext({
+      disk: this.#disk,
+      clock: this.#clock,
+      paths: store.deps.paths,
+      held: this.#held,
+      house: this.#house,
+      warm: this.#warm,
+      log: this.#log,
+      signal: this.#signal,
+      stages: job.plan.map((name) => stageOf(stages, name)),
+      sliceMs: this.#slice,
+    })
+  }
+
+  #complete(job: Job): void {
+    job.percent = 100
+    job.slots = {}
+    this.#end(job, 'completed', null)
+  }
+
+  #goOn(job: Job): void {
+    job.attempts = 0
+    job.failingSince = null
+    job.error = null
+    job.sleepMs = Math.round(Math.max(0, this.#min - (this.#clock.mono() - this.#began)))
+  }
+
+  #end(job: Job, status: JobStatus, error: BackupError | null): void {
+    job.status = status
+    job.error = error?.toRecord() ?? null
+    job.finishedAt = this.#clock.wall()
+    job.sleepMs = 0
+    this.#log.add(error === null ? 'info' : 'error', `the job is ${status}`)
+  }
+
+  #retryLater(job: Job, error: BackupError): void {
+    const now = this.#clock.wall()
+    job.attempts++
+    job.failingSince ??= now
+    job.sleepMs = Math.min(LONGEST_WAIT, 500 * 2 ** Math.min(10, job.attempts))
+    pushWarning(job, 'retry', `${error.message} (${error.code}); ${error.hint}`)
+    const failing = now - job.failingSince
+    if (failing >= STALL_AFTER || failing < 0) {
+      job.status = 'stalled'
+      job.error = error.toRecord()
+    } else job.status = 'running'
+  }
+
+  /** From the barrier before the first published file on there is no way back: the job is about to end anyway. */
+  #cancelMarked(job: Job): boolean {
+    if (publishing(job)) return false
+    return isCancelled(this.#disk, this.#deps.store.deps.paths.cancel(job.number))
+  }
+
+  /** A full disk must still take the note that it is full (R39): a reserve is given up for that. */
+  #commitDespiteFullDisk(): void {
+    try {
+      this.#held.commit(this.#slice, true)
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOSPC' && errnoOf(error) !== 'EDQUOT') throw error
+      removeIfThere(this.#disk, this.#deps.store.deps.paths.reserve(this.#held.job.number))
+      this.#held.commit(this.#slice, true)
+    }
+  }
+}
+
+function stageOf(stages: Readonly<Record<StageName, Stage>>, name: StageName): Stage {
+  if (!Object.hasOwn(stages, name)) throw new BackupError('STATE_TOO_NEW', `this release knows no stage "${name}"`)
+  return stages[name]
+}
+
+function traceOf(error: BackupError): string {
+  if (error.code !== 'INTERNAL' || !(error.cause instanceof Error)) return ''
+  return `\n${error.cause.stack ?? ''}`
+}

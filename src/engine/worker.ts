@@ -1,0 +1,148 @@
+import { Worker } from 'node:worker_threads'
+import { BackupError, type ErrorRecord } from '../lib/errors.ts'
+import type { StepRunner } from './runner.ts'
+import type { StepOrder } from './take-step.ts'
+
+/** What passes between the main thread and the one that steps. */
+export type ToThread = { type: 'step'; order: StepOrder } | { type: 'interrupt'; number: number } | { type: 'close' }
+export type FromThread = { type: 'done'; number: number; error: ErrorRecord | null }
+
+interface Waiting {
+  resolve(): void
+  reject(error: Error): void
+}
+
+export interface WorkerOptions {
+  /** The thread's entry file, which builds its own store and stages. */
+  readonly entry: URL
+  readonly data: Record<string, string | number>
+  /** Threads at most; each runs one step at a time. */
+  readonly threads: number
+  /** MiB of heap a thread may use. */
+  readonly heapMb: number
+}
+
+/**
+ * Steps in worker threads, one job a thread: the main thread only serves requests, file calls are
+ * synchronous where they run, and a hung mount harms its own job alone. A thread that dies takes
+ * nothing with it but the uncommitted part of one step.
+ */
+export class WorkerRunner implements StepRunner {
+  readonly #options: WorkerOptions
+  readonly #idle: StepThread[] = []
+  readonly #all = new Set<StepThread>()
+  readonly #queue: (() => void)[] = []
+  /** A job goes back to the thread that kept its warm state. */
+  readonly #last = new Map<number, StepThread>()
+
+  constructor(options: WorkerOptions) {
+    this.#options = options
+  }
+
+  async run(order: StepOrder): Promise<void> {
+    const thread = await this.#thread(order.number)
+    try {
+      await thread.step(order)
+      this.#last.set(order.number, thread)
+    } finally {
+      if (thread.alive) this.#idle.push(thread)
+      this.#queue.shift()?.()
+    }
+  }
+
+  interrupt(number: number): void {
+    for (const thread of this.#all) thread.interrupt(number)
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#all].map((thread) => thread.close()))
+    this.#all.clear()
+    this.#idle.length = 0
+  }
+
+  async #thread(number: number): Promise<StepThread> {
+    for (;;) {
+      const warm = this.#last.get(number)
+      const at = warm === undefined ? this.#idle.length - 1 : Math.max(this.#idle.indexOf(warm), -1)
+      const [thread] = this.#idle.splice(at >= 0 ? at : this.#idle.length - 1, 1)
+      if (thread !== undefined) return thread
+      if (this.#all.size < this.#options.threads) return this.#start()
+      await new Promise<void>((resolve) => this.#queue.push(resolve))
+    }
+  }
+
+  #start(): StepThread {
+    const thread = new StepThread(this.#options, () => {
+      this.#all.delete(thread)
+      const at = this.#idle.indexOf(thread)
+      if (at >= 0) this.#idle.splice(at, 1)
+      for (const [number, last] of this.#last) if (last === thread) this.#last.delete(number)
+    })
+    this.#all.add(thread)
+    return thread
+  }
+}
+
+class StepThread {
+  readonly #worker: Worker
+  readonly #exited: Promise<void>
+  #waiting: Waiting | null = null
+  alive = true
+
+  constructor(options: WorkerOptions, gone: () => void) {
+    this.#worker = new Worker(options.entry, {
+      workerData: options.data,
+      resourceLimits: { maxOldGenerationSizeMb: options.heapMb },
+    })
+    this.#worker.on('message', (message: FromThread) => this.#done(message.error))
+    let last: Error | null = null
+    this.#worker.on('error', (error: Error) => {
+      last = error
+    })
+    this.#exited = new Promise((resolve) =>
+      this.#worker.on('exit', () => {
+        this.alive = false
+        gone()
+        const cause = last ?? new Error('the step thread ended')
+        this.#fail(new BackupError('INTERNAL', `the step was lost: ${cause.message}`, { retry: 'later', cause }))
+        resolve()
+      }),
+    )
+    this.#worker.unref()
+  }
+
+  step(order: StepOrder): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject }
+      this.#worker.ref()
+      this.#send({ type: 'step', order })
+    })
+  }
+
+  interrupt(number: number): void {
+    this.#send({ type: 'interrupt', number })
+  }
+
+  async close(): Promise<void> {
+    this.#send({ type: 'close' })
+    await this.#exited
+  }
+
+  #send(message: ToThread): void {
+    this.#worker.postMessage(message)
+  }
+
+  #done(error: ErrorRecord | null): void {
+    const waiting = this.#waiting
+    this.#waiting = null
+    this.#worker.unref()
+    if (error === null) waiting?.resolve()
+    else waiting?.reject(BackupError.fromRecord(error))
+  }
+
+  #fail(error: Error): void {
+    const waiting = this.#waiting
+    this.#waiting = null
+    waiting?.reject(error)
+  }
+}

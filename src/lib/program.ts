@@ -1,0 +1,84 @@
+import { spawn, spawnSync } from 'node:child_process'
+
+/**
+ * The one door to other programs. No shell: an absolute path and an argument array; operands that
+ * come from data go in through the standard input or behind `--`. The environment is empty but for
+ * the C locale, so that messages can be read.
+ */
+export interface ProgramOptions {
+  /** Killed after this. Milliseconds. */
+  readonly timeoutMs: number
+  /** More output than this ends the program. Bytes. */
+  readonly maxBuffer: number
+  readonly cwd?: string
+  readonly input?: Uint8Array
+}
+
+export interface ProgramResult {
+  readonly stdout: Buffer
+  readonly stderr: Buffer
+  /** Exit code; null if it was killed: time limit, too much output, or a signal. */
+  readonly code: number | null
+  /** The output was cut at `maxBuffer`. */
+  readonly overflow: boolean
+}
+
+const ENVIRONMENT = { LC_ALL: 'C', PATH: '/usr/bin:/bin' }
+
+/** Runs to the end. Throws the system's error if the program cannot be started. */
+export function runProgram(path: string, args: readonly string[], options: ProgramOptions): ProgramResult {
+  const { timeoutMs, maxBuffer, cwd, input } = options
+  const done = spawnSync(path, args, {
+    env: ENVIRONMENT,
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+    maxBuffer,
+    stdio: ['pipe', 'pipe', 'pipe'],
+    ...(cwd === undefined ? {} : { cwd }),
+    input: input ?? '',
+  })
+  const code = done.error !== undefined && 'code' in done.error ? done.error.code : undefined
+  if (done.error !== undefined && code !== 'ENOBUFS' && code !== 'ETIMEDOUT' && code !== 'EPIPE') throw done.error
+  return { stdout: done.stdout, stderr: done.stderr, code: done.status, overflow: code === 'ENOBUFS' }
+}
+
+export interface RunningProgram extends Disposable {
+  /** Rejects with the system's error if the program could not be started. */
+  readonly result: Promise<ProgramResult>
+}
+
+/** The same beside our own work. Disposing kills it; its result is then of no interest. */
+export function startProgram(path: string, args: readonly string[], options: ProgramOptions): RunningProgram {
+  const { timeoutMs, maxBuffer, cwd, input } = options
+  const child = spawn(path, args, {
+    env: ENVIRONMENT,
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+    stdio: ['pipe', 'pipe', 'pipe'],
+    ...(cwd === undefined ? {} : { cwd }),
+  })
+  const outputs: Buffer[][] = [[], []]
+  let size = 0
+  let overflow = false
+  ;[child.stdout, child.stderr].forEach((stream, i) =>
+    stream.on('data', (bytes: Buffer) => {
+      size += bytes.length
+      if (size <= maxBuffer) outputs[i]?.push(bytes)
+      else {
+        overflow = true
+        child.kill('SIGKILL')
+      }
+    }),
+  )
+  const result = new Promise<ProgramResult>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code) => {
+      resolve({ stdout: Buffer.concat(outputs[0] ?? []), stderr: Buffer.concat(outputs[1] ?? []), code, overflow })
+    })
+  })
+  result.catch(() => 'told to whoever awaits the result')
+  // A program that ends without reading its input closes the pipe: its exit code says why.
+  child.stdin.on('error', () => child.stdin.destroy())
+  child.stdin.end(input ?? Buffer.alloc(0))
+  return { result, [Symbol.dispose]: () => void child.kill('SIGKILL') }
+}

@@ -1,0 +1,126 @@
+import path from 'node:path'
+import { LowSync } from 'lowdb'
+import { z } from 'zod'
+import {
+  complaintOf,
+  DEFAULT_ARCHIVE,
+  DEFAULT_PACING,
+  profileInputSchema,
+  profileSchema,
+} from '../engine/profile-schema.ts'
+import type { Profile, Profiles } from '../engine/services.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Disk } from '../lib/disk.ts'
+import { BackupError } from '../lib/errors.ts'
+import { checkFormat, damaged, DurableJsonFile } from './json-file.ts'
+import { profileToBackupSpec } from './plan.ts'
+
+export const PROFILES_FORMAT = 1
+
+/** Entries are checked one by one when they are asked for: a slip in one must not stop the others. */
+const fileSchema = z.strictObject({
+  format: z.literal(PROFILES_FORMAT),
+  /** Ids are never given twice, also after a removal: records name the profile they ran. */
+  next: z.int().min(1).default(1),
+  profiles: z.array(z.unknown()).max(10_000),
+})
+type ProfilesFile = z.output<typeof fileSchema>
+
+export interface ProfilesOptions {
+  readonly disk: Disk
+  readonly clock: Clock
+  /** The data folder: holds `profiles.json`. */
+  readonly folder: string
+  /** Name of this machine, for `[host]`. */
+  readonly host: string
+  /** Output of the profile that exists from the start; default `<folder>/backups`. */
+  readonly output?: string
+}
+
+/** `profiles.json`, read anew on each call: people edit it while the server runs. */
+export function createProfiles(options: ProfilesOptions): Profiles {
+  const file = path.join(options.folder, 'profiles.json')
+  const adapter = new DurableJsonFile(options.disk, file, checkFile)
+  const open = (): LowSync<ProfilesFile> => new LowSync(adapter, adapter.read() ?? initial(options))
+  const get = (id: number): Profile => {
+    const entry = open().data.profiles.find((raw) => idOf(raw) === id)
+    if (entry === undefined) throw notFound(id)
+    return checkEntry(entry, file)
+  }
+  return {
+    list: () => open().data.profiles.map((entry) => checkEntry(entry, file)),
+    get,
+    save: (profile) => save(open(), profile),
+    remove(id) {
+      const db = open()
+      const rest = db.data.profiles.filter((raw) => idOf(raw) !== id)
+      if (rest.length === db.data.profiles.length) throw notFound(id)
+      db.data = { ...db.data, next: nextId(db.data), profiles: rest }
+      db.write()
+    },
+    plan: (id, run = {}) => profileToBackupSpec(get(id), run, { wall: options.clock.wall(), host: options.host }),
+  }
+}
+
+function initial(options: ProfilesOptions): ProfilesFile {
+  const standard: Profile = {
+    id: 1,
+    name: 'Default',
+    sources: [],
+    output: options.output ?? path.join(path.resolve(options.folder), 'backups'),
+    format: 'zip',
+    archive: DEFAULT_ARCHIVE,
+    partSize: 0,
+    level: 6,
+    pacing: DEFAULT_PACING,
+  }
+  return { format: PROFILES_FORMAT, next: 2, profiles: [standard] }
+}
+
+function checkFile(raw: unknown, file: string): ProfilesFile {
+  checkFormat(raw, PROFILES_FORMAT, file)
+  const parsed = fileSchema.safeParse(raw)
+  if (!parsed.success) throw damaged(file, complaintOf(parsed.error), parsed.error)
+  const ids = parsed.data.profiles.map(idOf).filter((id) => id !== null)
+  const twice = ids.find((id, i) => ids.indexOf(id) !== i)
+  if (twice !== undefined) throw damaged(file, `two profiles have the id ${twice}`)
+  return parsed.data
+}
+
+function checkEntry(raw: unknown, file: string): Profile {
+  const parsed = profileSchema.safeParse(raw)
+  if (parsed.success) return parsed.data
+  const id = idOf(raw)
+  const which = id === null ? 'an entry without a valid id' : `profile ${id}`
+  throw damaged(file, `${which}: ${complaintOf(parsed.error)}`, parsed.error)
+}
+
+function idOf(raw: unknown): number | null {
+  if (typeof raw !== 'object' || raw === null || !('id' in raw)) return null
+  return typeof raw.id === 'number' && Number.isSafeInteger(raw.id) ? raw.id : null
+}
+
+const nextId = (data: ProfilesFile): number =>
+  Math.max(data.next, 1 + Math.max(0, ...data.profiles.map((p) => idOf(p) ?? 0)))
+
+function save(db: LowSync<ProfilesFile>, input: unknown): Profile {
+  const parsed = profileInputSchema.safeParse(input)
+  if (!parsed.success)
+    throw new BackupError('PROFILE_INVALID', `the profile is not valid: ${complaintOf(parsed.error)}`, {
+      cause: parsed.error,
+    })
+  const id = parsed.data.id ?? nextId(db.data)
+  const checked = profileSchema.safeParse({ ...parsed.data, id })
+  if (!checked.success) throw new BackupError('PROFILE_INVALID', `no number is left: ${complaintOf(checked.error)}`)
+  const profile = checked.data
+  const at = db.data.profiles.findIndex((raw) => idOf(raw) === id)
+  const profiles = at < 0 ? [...db.data.profiles, profile] : db.data.profiles.with(at, profile)
+  db.data = { ...db.data, profiles }
+  db.data.next = nextId(db.data)
+  db.write()
+  return profile
+}
+
+function notFound(id: number): BackupError {
+  return new BackupError('PROFILE_NOT_FOUND', `there is no profile ${id}`, { data: { profile: id } })
+}

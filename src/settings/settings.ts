@@ -1,0 +1,67 @@
+import path from 'node:path'
+import { LowSync } from 'lowdb'
+import { z } from 'zod'
+import { complaintOf, pathSchema } from '../engine/profile-schema.ts'
+import type { Disk } from '../lib/disk.ts'
+import { checkFormat, damaged, DurableJsonFile } from './json-file.ts'
+
+/** `settings.json`: what only the host decides. Written by people; no face can change it. */
+
+export const SETTINGS_FORMAT = 1
+export const DEFAULT_PORT = 8731
+
+const folders = z.array(pathSchema).max(1000).default([])
+const count = (value: number): z.ZodDefault<z.ZodInt> => z.int().min(1).max(65_535).default(value)
+
+const hostName = z
+  .string()
+  .max(253)
+  .regex(/^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)$/, 'must be a host name or address without a port')
+
+export const settingsSchema = z.strictObject({
+  format: z.literal(SETTINGS_FORMAT).default(SETTINGS_FORMAT),
+  listen: z
+    .strictObject({
+      host: z.string().min(1).max(253).default('127.0.0.1'),
+      /** 0: chosen by the system. */
+      port: z.int().min(0).max(65_535).default(DEFAULT_PORT),
+      /** Says that a proxy with TLS stands in front: without it only loopback may be listened on. */
+      behindTlsProxy: z.boolean().default(false),
+    })
+    .prefault({}),
+  /** Host headers accepted besides 127.0.0.1, localhost and [::1]: names that a proxy forwards. */
+  allowedHosts: z.array(hostName).max(100).default([]),
+  /** Over the network only paths below these may be named. */
+  roots: z.strictObject({ sources: folders, outputs: folders, restores: folders, archives: folders }).prefault({}),
+  limits: z
+    .strictObject({
+      connections: count(1024),
+      connectionsPerAddress: count(100),
+      unauthenticated: count(64),
+      unauthenticatedPerAddress: count(8),
+    })
+    .prefault({}),
+})
+
+export type Settings = z.output<typeof settingsSchema>
+export type RootFolders = Settings['roots']
+
+function check(raw: unknown, file: string): Settings {
+  checkFormat(raw, SETTINGS_FORMAT, file)
+  const parsed = settingsSchema.safeParse(raw)
+  if (!parsed.success) throw damaged(file, complaintOf(parsed.error), parsed.error)
+  return parsed.data
+}
+
+/**
+ * Reads `<folder>/settings.json`; defaults where it or one of its keys is absent. STATE_DAMAGED,
+ * STATE_TOO_NEW. With `create`, a missing file is written with the defaults, for people to edit.
+ */
+export function loadSettings(disk: Disk, folder: string, options: { create?: boolean } = {}): Settings {
+  const defaults = settingsSchema.parse({})
+  const adapter = new DurableJsonFile(disk, path.join(folder, 'settings.json'), check)
+  const found = adapter.read()
+  const db = new LowSync<Settings>(adapter, found ?? defaults)
+  if (found === null && options.create === true) db.write()
+  return db.data
+}

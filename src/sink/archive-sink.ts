@@ -1,0 +1,264 @@
+import { createHash } from 'node:crypto'
+import { BackupError } from '../lib/errors.ts'
+import { escapeName } from '../lib/entry-path.ts'
+import { crcCombine } from '../archive/crc.ts'
+import type { Codec, Packed } from '../archive/codec.ts'
+import type { EntryHead, EntryTotals, Format } from '../archive/format.ts'
+import type { Progress, StageContext, Steps } from '../engine/stage.ts'
+import type { Entry, SourceItem } from '../source/source.ts'
+import { Batcher } from './batcher.ts'
+import { Directory } from './directory.ts'
+import { Pace } from './pace.ts'
+import { PartWriter } from './part-writer.ts'
+import { readAhead, BLOCK } from './read-ahead.ts'
+import { newSlot, type OpenSlot, type SinkSlot } from './sink-slot.ts'
+import type { Sink, Taken } from './sink.ts'
+import { weightOf, type Task } from './task.ts'
+
+/** Bytes that may be read ahead for each batch the codec can work on. */
+const AHEAD = BLOCK
+/** Tasks in flight at most, whatever their size. */
+const MOST_TASKS = 512
+
+export interface ArchiveSinkOptions {
+  readonly format: Format
+  readonly codec: Codec
+  /** Bytes per part; 0 = one. */
+  readonly partSize: number
+  readonly level: number
+}
+
+type TakenBy = (item: SourceItem, result: Taken | null) => void
+
+/**
+ * Drives a format: entries into parts, with reading and compressing ahead. What is in flight has
+ * touched nothing but the source; what is applied stands in work files and in the slot together.
+ */
+export class ArchiveSink implements Sink {
+  readonly #ctx: StageContext
+  readonly #options: ArchiveSinkOptions
+  readonly #slot: SinkSlot
+  readonly #parts: PartWriter
+  readonly #directory: Directory
+
+  constructor(ctx: StageContext, options: ArchiveSinkOptions) {
+    this.#ctx = ctx
+    this.#options = options
+    this.#slot = ctx.slot('sink', newSlot)
+    this.#parts = new PartWriter(ctx, this.#slot.parts, options.partSize)
+    this.#directory = new Directory(ctx, this.#slot, this.#parts, options)
+  }
+
+  async *feed(items: AsyncIterable<SourceItem>, taken: TakenBy): Steps {
+    this.#begin()
+    const batcher = new Batcher(this.#options.codec)
+    const { open } = this.#slot
+    const tasks = readAhead(items, {
+      level: this.#options.level,
+      batcher,
+      maxFile: this.#options.format.writer.maxFile,
+      begun: open === null ? null : { ...open, path: Buffer.from(open.path, 'base64').toString('latin1') },
+    })
+    try {
+      yield* this.#pump(tasks, batcher, taken)
+    } finally {
+      await tasks.return()
+    }
+  }
+
+  /** Prepares ahead, applies in order, and stops beginning new work when the rest of the slice is needed for what is in flight. */
+  async *#pump(tasks: AsyncGenerator<Task, void, undefined>, batcher: Batcher, taken: TakenBy): Steps {
+    const pace = this.#ctx.keep('sink-pace', () => new Pace())
+    pace.begin(this.#ctx.clock.mono())
+    const queue: Task[] = []
+    let weight = 0
+    let ended = false
+    for (let applied = 0; ; applied++) {
+      const room = (this.#options.codec.width + 1) * AHEAD
+      while (!ended && weight < room && queue.length < MOST_TASKS) {
+        if ((applied > 0 || queue.length > 0) && pace.timeFor(weight + BLOCK) > this.#ctx.left) break
+        const next = await tasks.next()
+        if (next.done === true) ended = true
+        else {
+          queue.push(next.value)
+          weight += weightOf(next.value)
+          contentOf(next.value)?.catch(() => 'thrown where the task is applied')
+        }
+      }
+      const task = queue.shift()
+      if (task === undefined) {
+        if (ended) return
+        yield { step: 'packing', idle: true }
+        continue
+      }
+      const content = contentOf(task)
+      if (content !== null) batcher.hurry(content)
+      const progress = await this.#apply(task, taken)
+      weight -= weightOf(task)
+      pace.note(weightOf(task), this.#ctx.clock.mono())
+      yield progress
+      if (task.type === 'abort') this.#parts.removeAfter(this.#slot.removeTo)
+    }
+  }
+
+  async #apply(task: Task, taken: TakenBy): Promise<Progress> {
+    switch (task.type) {
+      case 'pass':
+        taken(task.item, null)
+        return { step: task.item.type === 'pause' ? task.item.message : 'packing' }
+      case 'whole':
+        return this.#whole(task, task.content === null ? null : await task.content, taken)
+      case 'begin':
+        return this.#open(task)
+      case 'block':
+        return this.#block(task.entry, await task.content, task.length)
+      case 'end':
+        return this.#close(task, taken)
+      case 'abort':
+        return this.#abort(task.why)
+      case 'omit':
+        taken(task.entry, { stored: false, reason: task.reason, message: task.message })
+        this.#slot.attempts = 0
+        return { step: 'packing', substep: nameOf(task.entry) }
+    }
+  }
+
+  #whole(task: Extract<Task, { type: 'whole' }>, packed: Packed | null, taken: TakenBy): Progress {
+    const { entry, size, changed } = task
+    const name = this.#nameFor(entry)
+    if (name === null) return this.#tooLong(entry, taken)
+    const data = packed?.data ?? Buffer.alloc(0)
+    const head = { ...headOf(entry, name), size, method: packed?.method ?? ('store' as const) }
+    const totals = { ...head, crc: packed?.crc ?? 0, stored: data.length, part: 0, offset: 0 }
+    const bytes = this.#options.format.writer.head(totals)
+    const place = this.#parts.reserve(bytes.length + Math.min(1, data.length))
+    this.#parts.write(bytes)
+    this.#parts.write(data)
+    this.#ctx.count({ bytesRead: size })
+    this.#finishEntry({ ...totals, ...place })
+    const digest =
+      entry.kind === 'dir' || packed === null ? null : `sha256:${Buffer.from(packed.sha256).toString('hex')}`
+    taken(entry, { stored: true, size, digest, changed })
+    return { step: 'packing', substep: nameOf(entry) }
+  }
+
+  #open(task: Extract<Task, { type: 'begin' }>): Progress {
+    const { entry, identity, method } = task
+    const name = this.#nameFor(entry)
+    const head: EntryHead = { ...headOf(entry, name ?? Buffer.alloc(0)), size: identity.size, method }
+    const bytes = this.#options.format.writer.openHead(head)
+    const place = this.#parts.reserve(bytes.length + 1)
+    this.#parts.hold(place)
+    this.#parts.write(bytes)
+    const path = entry.path.toString('base64')
+    const attempts = this.#slot.attempts + 1
+    this.#slot.open = { path, identity: { ...identity }, at: 0, crc: 0, stored: 0, method, ...place, attempts }
+    return { step: 'packing', substep: nameOf(entry) }
+  }
+
+  #block(entry: Entry, packed: Packed, length: number): Progress {
+    const open = this.#opened()
+    this.#parts.write(packed.data)
+    this.#ctx.file(this.#blocks()).write(packed.sha256)
+    open.at += length
+    open.stored += packed.data.length
+    open.crc = crcCombine(open.crc, packed.crc, length)
+    this.#ctx.count({ bytesRead: length })
+    return { step: 'packing', substep: `${nameOf(entry)} (${Math.floor((100 * open.at) / open.identity.size)} %)` }
+  }
+
+  #close(task: Extract<Task, { type: 'end' }>, taken: TakenBy): Progress {
+    const { entry, changed } = task
+    const open = this.#opened()
+    const name = this.#nameFor(entry) ?? Buffer.alloc(0)
+    if (open.method === 'deflate') {
+      this.#parts.write(FINAL_BLOCK)
+      open.stored += FINAL_BLOCK.length
+    }
+    const head = { ...headOf(entry, name), size: open.identity.size, method: open.method }
+    const totals: EntryTotals = { ...head, crc: open.crc, stored: open.stored, part: open.part, offset: open.offset }
+    for (const patch of this.#options.format.writer.patches(totals)) {
+      this.#parts.fill({ part: open.part, offset: open.offset + patch.at }, patch.bytes)
+    }
+    this.#parts.unhold()
+    const digest = task.sha256 === null ? this.#blockDigest() : `sha256:${task.sha256}`
+    this.#dropBlocks()
+    this.#slot.open = null
+    this.#slot.attempts = 0
+    this.#finishEntry(totals)
+    taken(entry, { stored: true, size: totals.size, digest, changed })
+    return { step: 'packing', substep: nameOf(entry) }
+  }
+
+  /** Back to where the open entry began (law 4); the barrier cuts the parts. */
+  #abort(why: string): Progress {
+    const { open } = this.#slot
+    if (open === null) return { step: 'packing' }
+    this.#ctx.log('info', `${escapeName(Buffer.from(open.path, 'base64'))} is begun again: ${why}`)
+    this.#ctx.count({ bytesRead: -open.at })
+    this.#slot.removeTo = this.#parts.rewind({ part: open.part, offset: open.offset })
+    this.#slot.attempts = open.attempts
+    this.#slot.open = null
+    this.#dropBlocks()
+    return { step: 'packing', durable: true }
+  }
+
+  #finishEntry(totals: EntryTotals): void {
+    this.#directory.add(totals)
+    this.#slot.entries++
+    this.#slot.uncompressed += totals.size
+    this.#slot.stored += totals.stored
+    this.#ctx.count({ entries: 1, files: totals.kind === 'file' ? 1 : 0 })
+  }
+
+  #tooLong(entry: Entry, taken: TakenBy): Progress {
+    taken(entry, { stored: false, reason: 'name_too_long', message: 'its name is longer than the format holds' })
+    return { step: 'packing', substep: nameOf(entry) }
+  }
+
+  #nameFor(entry: Entry): Buffer | null {
+    const name = Buffer.from(escapeName(entry.path), 'utf8')
+    return name.length + 1 > this.#options.format.writer.maxName ? null : name
+  }
+
+  #blocks(): string {
+    return `blocks-${this.#slot.blocks}`
+  }
+  #dropBlocks(): void {
+    this.#ctx.drop(this.#blocks())
+    this.#slot.blocks++
+  }
+  #blockDigest(): string {
+    const file = this.#ctx.file(this.#blocks())
+    return `sha256-1m:${createHash('sha256').update(file.read(0, file.length)).digest('hex')}`
+  }
+
+  #opened(): OpenSlot {
+    if (this.#slot.open === null) throw new BackupError('INTERNAL', 'a block came without its file')
+    return this.#slot.open
+  }
+
+  #begin(): void {
+    if (this.#slot.begun) return
+    this.#slot.begun = true
+    this.#parts.write(this.#options.format.writer.prologue(this.#options.partSize > 0))
+  }
+
+  close(): Steps {
+    this.#begin()
+    return this.#directory.close()
+  }
+}
+
+/** An empty final block: ends a deflate stream made of independent pieces. */
+const FINAL_BLOCK = Buffer.from([0x03, 0x00])
+
+const contentOf = (task: Task): Promise<Packed> | null =>
+  task.type === 'whole' || task.type === 'block' ? task.content : null
+
+const nameOf = (entry: Entry): string => escapeName(entry.path)
+
+function headOf(entry: Entry, name: Buffer): Omit<EntryHead, 'size' | 'method'> {
+  const { mode, uid, gid, mtimeNs } = entry.stat
+  return { name, kind: entry.kind, mode, mtime: Number(mtimeNs / 1000n) / 1e6, uid, gid }
+}

@@ -1,0 +1,277 @@
+import { createHash, type Hash } from 'node:crypto'
+import zlib from 'node:zlib'
+import { BackupError, errnoOf } from '../lib/errors.ts'
+import type { Packed } from '../archive/codec.ts'
+import {
+  sameIdentity,
+  type Entry,
+  type Identity,
+  type OmitReason,
+  type OpenEntry,
+  type SourceItem,
+} from '../source/source.ts'
+import type { Batcher } from './batcher.ts'
+import type { Task } from './task.ts'
+
+export const BLOCK = 1 << 20
+/** Up to here a digest is the SHA-256 of the whole content; above, of the SHA-256s of its blocks. */
+export const WHOLE_DIGEST = 16 << 20
+/** A file that changes under our eyes is read this often before it is left out. */
+const ATTEMPTS = 3
+/** Content that keeps more than this share at level 1 is stored. */
+const INCOMPRESSIBLE = 0.98
+const SAMPLE = 16 << 10
+
+/** A large file that an earlier step has begun. */
+export interface Begun {
+  readonly path: string
+  readonly identity: Identity
+  readonly at: number
+  readonly method: 'store' | 'deflate'
+  readonly attempts: number
+}
+
+export interface ReadOptions {
+  readonly level: number
+  readonly batcher: Batcher
+  readonly maxFile: number
+  readonly begun: Begun | null
+}
+
+/** Source errors become reasons; anything else (our own disk, a bug) is not caught here (lesson: never too widely). */
+function reasonOf(error: unknown): { reason: OmitReason; message: string } | null {
+  if (error instanceof BackupError && error.code === 'SOURCE_CHANGED')
+    return { reason: 'changed', message: error.message }
+  switch (errnoOf(error)) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+    case 'ESTALE':
+      return { reason: 'vanished', message: 'it vanished before it was read' }
+    case 'EACCES':
+    case 'EPERM':
+      return { reason: 'unreadable', message: 'permission denied' }
+    case 'ELOOP':
+    case 'EISDIR':
+    case 'ENXIO':
+      return { reason: 'changed', message: 'it is no longer a regular file' }
+    case 'EIO':
+    case 'EREMOTEIO':
+    case 'ETIMEDOUT':
+      return { reason: 'io_error', message: `reading failed (${errnoOf(error)})` }
+    default:
+      return null
+  }
+}
+
+class SourceFault extends Error {
+  readonly reason: OmitReason
+  constructor(reason: OmitReason, message: string) {
+    super(message)
+    this.reason = reason
+  }
+}
+
+/** Runs a call on the source; what it throws for reasons of the source comes out as a `SourceFault`. */
+function fromSource<T>(call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    const known = reasonOf(error)
+    if (known === null) throw error
+    throw new SourceFault(known.reason, known.message)
+  }
+}
+
+/** Turns items into tasks, reading ahead of what is applied. */
+export async function* readAhead(
+  items: AsyncIterable<SourceItem>,
+  options: ReadOptions,
+): AsyncGenerator<Task, void, undefined> {
+  let { begun } = options
+  for await (const item of items) {
+    if (begun !== null && item.type === 'entry') {
+      const same = item.kind === 'file' && item.path.toString('latin1') === begun.path
+      if (!same) yield { type: 'abort', why: 'the file begun earlier is gone' }
+      yield* same ? largeFile(item, options, begun) : tasksOf(item, options)
+      begun = null
+    } else yield* tasksOf(item, options)
+  }
+  if (begun !== null) yield { type: 'abort', why: 'the file begun earlier is gone' }
+}
+
+function tasksOf(item: SourceItem, options: ReadOptions): Iterable<Task> | AsyncGenerator<Task, void, undefined> {
+  if (item.type !== 'entry') return [{ type: 'pass', item }]
+  if (item.kind !== 'file') {
+    const content = item.kind === 'symlink' ? options.batcher.add(linkJob(item)) : null
+    return [{ type: 'whole', entry: item, size: item.link?.length ?? 0, content, changed: false }]
+  }
+  if (item.stat.size > options.maxFile) {
+    return [
+      {
+        type: 'omit',
+        entry: item,
+        reason: 'too_large',
+        message: `larger than the format holds (${options.maxFile} bytes)`,
+      },
+    ]
+  }
+  return item.stat.size <= BLOCK ? [smallFile(item, options)] : largeFile(item, options, null)
+}
+
+const linkJob = (entry: Entry): { bytes: Uint8Array; mode: 'whole'; level: number } => ({
+  bytes: Uint8Array.from(entry.link ?? []),
+  mode: 'whole',
+  level: 0,
+})
+
+/** Read whole, proven, and on its way to be packed. */
+function smallFile(entry: Entry, { batcher, level }: ReadOptions): Task {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const { bytes, changed } = readSmall(entry, batcher, attempt === ATTEMPTS)
+      return {
+        type: 'whole',
+        entry,
+        size: bytes.length,
+        content: batcher.add({ bytes, mode: 'whole', level }),
+        changed,
+      }
+    } catch (error) {
+      if (!(error instanceof SourceFault)) throw error
+      const again = error.reason === 'changed' && attempt < ATTEMPTS
+      if (!again) return { type: 'omit', entry, reason: error.reason, message: error.message }
+    }
+  }
+}
+
+function readSmall(entry: Entry, batcher: Batcher, last: boolean): { bytes: Uint8Array; changed: boolean } {
+  const open = fromSource(() => entry.open())
+  try {
+    const { size } = open.identity
+    if (size > BLOCK) throw new SourceFault('changed', 'it grew while it was read')
+    const bytes = batcher.room(size)
+    const got = fromSource(() => open.read(bytes, size, 0))
+    if (got < size) throw new SourceFault('changed', 'it shrank while it was read')
+    return { bytes, changed: provenOrGrown(open, last) }
+  } finally {
+    open.close()
+  }
+}
+
+/** False if nothing changed; true if it only grew and we may take what was there; else throws. */
+function provenOrGrown(open: OpenEntry, acceptGrowth: boolean): boolean {
+  try {
+    fromSource(() => open.prove())
+    return false
+  } catch (error) {
+    if (acceptGrowth && error instanceof SourceFault && open.grown()) return true
+    throw error
+  }
+}
+
+/** Blocks of a large file, from the start or from where an earlier step left off. */
+async function* largeFile(
+  entry: Entry,
+  options: ReadOptions,
+  begun: Begun | null,
+): AsyncGenerator<Task, void, undefined> {
+  let from = begun
+  for (let attempt = begun?.attempts ?? 1; ; attempt++) {
+    let started = from !== null
+    try {
+      for await (const task of readLarge(entry, options, from)) {
+        started = true
+        yield task
+      }
+      return
+    } catch (error) {
+      if (!(error instanceof SourceFault)) throw error
+      if (started) yield { type: 'abort', why: error.message }
+      from = null
+      if (error.reason !== 'changed' || attempt >= ATTEMPTS) {
+        yield { type: 'omit', entry, reason: error.reason, message: error.message }
+        return
+      }
+    }
+  }
+}
+
+async function* readLarge(
+  entry: Entry,
+  options: ReadOptions,
+  from: Begun | null,
+): AsyncGenerator<Task, void, undefined> {
+  const open = fromSource(() => (from === null ? entry.open() : entry.open(from.identity)))
+  try {
+    const { identity } = open
+    if (from !== null && !sameIdentity(identity, from.identity))
+      throw new SourceFault('changed', 'it changed between two steps')
+    if (identity.size <= BLOCK) {
+      // It shrank since it was listed: small enough to be taken whole.
+      yield smallFile(entry, options)
+      return
+    }
+    const method = from?.method ?? methodFor(open, options.level)
+    if (from === null) yield { type: 'begin', entry, identity, method }
+    yield* blocksOf(entry, open, { from: from?.at ?? 0, method, options })
+  } finally {
+    open.close()
+  }
+}
+
+interface BlockOrder {
+  readonly from: number
+  readonly method: 'store' | 'deflate'
+  readonly options: ReadOptions
+}
+
+async function* blocksOf(entry: Entry, open: OpenEntry, order: BlockOrder): AsyncGenerator<Task, void, undefined> {
+  const { size } = open.identity
+  const hash = size <= WHOLE_DIGEST ? prefixHash(open, order.from) : null
+  const { batcher, level } = order.options
+  for (let at = order.from; at < size; at += BLOCK) {
+    const length = Math.min(BLOCK, size - at)
+    const bytes = Buffer.allocUnsafeSlow(length)
+    readBlock(open, bytes, at)
+    hash?.update(bytes)
+    const stored = order.method === 'store'
+    const content: Promise<Packed> = batcher.alone({
+      bytes,
+      mode: stored ? 'whole' : 'block',
+      level: stored ? 0 : level,
+    })
+    content.catch(() => 'thrown where the block is applied')
+    yield { type: 'block', entry, content, length }
+  }
+  const changed = provenOrGrown(open, true)
+  yield { type: 'end', entry, sha256: hash?.digest('hex') ?? null, changed }
+}
+
+function readBlock(open: OpenEntry, bytes: Uint8Array, at: number): void {
+  const got = fromSource(() => open.read(bytes, bytes.length, at))
+  if (got < bytes.length) throw new SourceFault('changed', 'it shrank while it was read')
+}
+
+/** node:crypto cannot save a hash's state; up to 16 MiB reading the beginning again is cheaper than a slower hash. */
+function prefixHash(open: OpenEntry, upTo: number): Hash {
+  const hash = createHash('sha256')
+  const buffer = Buffer.allocUnsafe(BLOCK)
+  for (let at = 0; at < upTo; at += BLOCK) {
+    const piece = buffer.subarray(0, Math.min(BLOCK, upTo - at))
+    readBlock(open, piece, at)
+    hash.update(piece)
+  }
+  return hash
+}
+
+/** Store what does not shrink: four samples over the file, all of which must agree. */
+function methodFor(open: OpenEntry, level: number): 'store' | 'deflate' {
+  if (level === 0) return 'store'
+  const sample = Buffer.allocUnsafe(SAMPLE)
+  for (const share of [0, 0.33, 0.66, 1]) {
+    const at = Math.floor((open.identity.size - SAMPLE) * share)
+    readBlock(open, sample, at)
+    if (zlib.deflateRawSync(sample, { level: 1 }).length < SAMPLE * INCOMPRESSIBLE) return 'deflate'
+  }
+  return 'store'
+}

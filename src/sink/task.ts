@@ -1,0 +1,31 @@
+import type { Packed } from '../archive/codec.ts'
+import type { Entry, Identity, OmitReason, SourceItem } from '../source/source.ts'
+
+/**
+ * What the sink does with items, cut into pieces that are prepared ahead and applied in order. A task
+ * in preparation has touched nothing but the source: it can be thrown away at any time.
+ */
+export type Task =
+  | { readonly type: 'pass'; readonly item: SourceItem }
+  /** A folder, a link, or a file of at most one block: complete at once. */
+  | {
+      readonly type: 'whole'
+      readonly entry: Entry
+      readonly size: number
+      readonly content: Promise<Packed> | null
+      readonly changed: boolean
+    }
+  /** A large file: a header with holes, its blocks, and the end that fills them. */
+  | { readonly type: 'begin'; readonly entry: Entry; readonly identity: Identity; readonly method: 'store' | 'deflate' }
+  | { readonly type: 'block'; readonly entry: Entry; readonly content: Promise<Packed>; readonly length: number }
+  | { readonly type: 'end'; readonly entry: Entry; readonly sha256: string | null; readonly changed: boolean }
+  /** The large file begun cannot be finished as it was: back to its header. */
+  | { readonly type: 'abort'; readonly why: string }
+  /** The entry is given up. */
+  | { readonly type: 'omit'; readonly entry: Entry; readonly reason: OmitReason; readonly message: string }
+
+/** Bytes that a task holds in memory or in a helper's queue. */
+export function weightOf(task: Task): number {
+  if (task.type === 'block') return task.length
+  return task.type === 'whole' ? task.size : 0
+}

@@ -1,0 +1,92 @@
+import type { DirectorySource } from '../engine/spec.ts'
+import type { Disk } from '../lib/disk.ts'
+import { compileFilter, type Filter } from '../lib/filter.ts'
+import { Follow } from './follow.ts'
+import { Folders } from './folders.ts'
+import { findAttributeTools, type AttributeTools } from './getfattr.ts'
+import type { ListStore } from './list-store.ts'
+import { decodeMark, encodeMark, type Position } from './mark.ts'
+import type { Mark, Omission, Source, SourceItem } from './source.ts'
+import { Walk, type Place } from './walk.ts'
+import { withXattrs } from './xattr.ts'
+
+export type { Place }
+
+export type LabelledDirectory = DirectorySource & { label: string }
+
+export interface DirectoryEnv {
+  readonly disk: Disk
+  /** The engine's own places, found by device and inode wherever they appear: data, output, work folders. */
+  readonly own: readonly Place[]
+  /** Where listings of large folders are kept; null: in memory. */
+  readonly list: ListStore | null
+  /** Aborted: the walk throws the signal's reason. */
+  readonly signal: AbortSignal
+  readonly log: (level: 'debug' | 'info' | 'warn', message: string) => void
+  /** Whether a followed link may lead to this real path; absent: anywhere. Links elsewhere are stored as links. */
+  readonly mayFollow?: (real: Buffer) => boolean
+  /** Programs that read extended attributes; absent: looked up in the system's folders. Null: there are none. */
+  readonly tools?: AttributeTools | null
+}
+
+/** A folder, or a single file, as a source. PROFILE_INVALID if its rules cannot be used. */
+export function openDirectory(spec: LabelledDirectory, env: DirectoryEnv): Source {
+  return new Directory(spec, env)
+}
+
+class Directory implements Source {
+  readonly label: string
+  readonly #spec: LabelledDirectory
+  readonly #env: DirectoryEnv
+  readonly #filter: Filter
+
+  constructor(spec: LabelledDirectory, env: DirectoryEnv) {
+    this.label = spec.label
+    this.#spec = spec
+    this.#env = env
+    this.#filter = compileFilter(spec)
+  }
+
+  async *items(after: Mark | null): AsyncGenerator<SourceItem> {
+    const position = after === null ? null : decodeMark(after)
+    using folders = new Folders(this.#env.disk)
+    const walk = walkOf(this.#spec, this.#env, this.#filter, folders).items(position)
+    if (this.#spec.xattrs === false) return yield* walk
+    const { disk, log } = this.#env
+    const tools = this.#env.tools === undefined ? findAttributeTools(disk) : this.#env.tools
+    if (tools === null) {
+      if (position === null) yield this.#notKept()
+      return yield* walk
+    }
+    const root = disk.realpath.bind(disk, this.#spec.path)
+    yield* withXattrs(walk, { tools, root, log, told: toldOf(position) })
+  }
+
+  #notKept(): Omission {
+    const path = Buffer.from(this.label)
+    const message = 'extended attributes and ACLs are not kept: getfattr is not installed'
+    const mark = encodeMark('before', Buffer.alloc(0))
+    return { type: 'omission', mark, path, reason: 'metadata_not_kept', message, quiet: true }
+  }
+}
+
+function toldOf(position: Position | null): Buffer | null {
+  return position?.phase === 'told' ? position.path : null
+}
+
+/** The bare walk: what counting needs. */
+export function walkOf(spec: LabelledDirectory, env: DirectoryEnv, filter: Filter, folders: Folders): Walk {
+  const follow = spec.symlinks === 'follow' ? new Follow(env.disk, env.mayFollow ?? (() => true)) : null
+  return new Walk({
+    disk: env.disk,
+    folders,
+    store: env.list,
+    log: env.log,
+    spec,
+    label: Buffer.from(spec.label),
+    filter,
+    follow,
+    own: env.own,
+    signal: env.signal,
+  })
+}

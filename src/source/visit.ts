@@ -1,0 +1,161 @@
+import type { FileKind, FileStat } from '../lib/disk.ts'
+import { WalkEntry, type Content } from './entry.ts'
+import { joinAccess, type Folder } from './folders.ts'
+import { liveDatabase } from './live-database.ts'
+import { fitsMark, type Phase } from './mark.ts'
+import { causeOf, omission, type Cause } from './omit.ts'
+import type { Root } from './root.ts'
+import type { Entry, Omission } from './source.ts'
+import type { Frame, Stack } from './stack.ts'
+import type { WalkContext } from './walk.ts'
+
+const OWN: Cause = { reason: 'own_place', message: 'belongs to the backup itself' }
+const ELSEWHERE: Cause = { reason: 'other_file_system', message: 'lies on another file system' }
+const LOOP: Cause = { reason: 'loop', message: 'leads back to a folder above it' }
+const TOO_LONG: Cause = { reason: 'path_too_long', message: 'its path is too long; nothing below it was looked at' }
+const SPECIAL: Partial<Record<FileKind, string>> = {
+  fifo: 'named pipe',
+  socket: 'socket',
+  char: 'character device',
+  block: 'block device',
+}
+
+/** What is to be done about a name. */
+export interface Visit {
+  readonly item: WalkEntry | Omission
+  /** Something to say before the item. */
+  readonly note?: Omission
+  /** The folder to go into next. It is not open yet: its handle will be proven against this identity. */
+  readonly enter?: Folder
+}
+
+/** Looks at one name at a time and decides: taken, left out with a reason, or not selected (null). */
+export class Visitor {
+  readonly #ctx: WalkContext
+  readonly #stack: Stack
+  readonly #root: Root
+
+  constructor(ctx: WalkContext, stack: Stack, root: Root) {
+    this.#ctx = ctx
+    this.#stack = stack
+    this.#root = root
+  }
+
+  /** The source itself. */
+  root(): Visit {
+    const { real, stat, folder } = this.#root
+    const path = this.#stack.path
+    if (this.#isOwn(stat)) return { item: this.omit(path, OWN, true) }
+    const kind = folder === null ? 'file' : 'dir'
+    const item = this.#entry(kind, path, stat, { real }, real, folder === null ? 'done' : 'inside')
+    return folder === null ? { item } : { item, enter: folder }
+  }
+
+  visit(frame: Frame, name: Buffer): Visit | null {
+    const path = this.#stack.child(name)
+    const below = this.below(path)
+    if (!fitsMark(below)) return { item: this.omit(path, TOO_LONG) }
+    let quick: Buffer
+    let stat: FileStat
+    try {
+      quick = this.#ctx.folders.quick(frame.folder, name)
+      stat = this.#ctx.disk.lstat(quick)
+    } catch (error) {
+      // Its kind will never be known: it is passed over only if neither rule would have it.
+      const { filter } = this.#ctx
+      const wanted = filter.folder(below) !== 'skip' && filter.file(below, null, frame.included)
+      return wanted ? { item: this.omit(path, causeOf(error)) } : null
+    }
+    if (stat.kind === 'dir') return this.#folder(frame, name, path, stat, null)
+    if (stat.kind === 'symlink') return this.#link(frame, name, quick, path, stat)
+    return this.#file(frame, name, path, stat)
+  }
+
+  /** `path` without the label. */
+  below(path: Buffer): Buffer {
+    return path.subarray(this.#ctx.label.length + 1)
+  }
+
+  omit(path: Buffer, cause: Cause, quiet = false, phase: Phase = 'done'): Omission {
+    return omission(path, this.below(path), cause, phase, quiet)
+  }
+
+  /** Whether a folder is not to be entered because it lies on another file system. */
+  isElsewhere(folder: { readonly dev: bigint }): boolean {
+    // Of folders only: overlay file systems show files under other devices than their folders.
+    return this.#ctx.spec.oneFileSystem !== false && folder.dev !== this.#root.stat.dev
+  }
+
+  #file(frame: Frame, name: Buffer, path: Buffer, stat: FileStat): Visit | null {
+    const special = SPECIAL[stat.kind]
+    const { filter } = this.#ctx
+    if (!filter.file(this.below(path), special === undefined ? stat : null, frame.included)) return null
+    if (this.#isOwn(stat)) return { item: this.omit(path, OWN, true) }
+    if (special !== undefined) {
+      return { item: this.omit(path, { reason: 'special', message: `is a ${special} and has no content to keep` }) }
+    }
+    const access = joinAccess(frame.folder.access, name)
+    const item = this.#entry('file', path, stat, { folder: frame.folder, name }, access, 'done')
+    const database = liveDatabase(this.#ctx, frame.folder, name, stat)
+    if (database === null) return { item }
+    const cause = {
+      reason: 'live_database',
+      message: 'a database in use was copied as a file and may not open',
+    } as const
+    const note = omission(this.#stack.child(database), this.below(path), cause, 'before')
+    return { item, note }
+  }
+
+  #folder(frame: Frame, name: Buffer, path: Buffer, stat: FileStat, real: Buffer | null): Visit | null {
+    const verdict = this.#ctx.filter.folder(this.below(path))
+    if (verdict === 'skip') return null
+    if (this.#isOwn(stat)) return { item: this.omit(path, OWN, true) }
+    if (this.isElsewhere(stat)) return { item: this.omit(path, ELSEWHERE, true) }
+    if (this.#stack.loops(stat)) return { item: this.omit(path, LOOP) }
+    const content = real === null ? { folder: frame.folder, name } : { real }
+    const access = real ?? joinAccess(frame.folder.access, name)
+    if (verdict === 'empty') return { item: this.#entry('dir', path, stat, content, access, 'done') }
+    const { dev, ino } = stat
+    const enter: Folder = { parent: frame.folder, name, access, anchored: real !== null, dev, ino }
+    return { item: this.#entry('dir', path, stat, content, access, 'inside'), enter }
+  }
+
+  #link(frame: Frame, name: Buffer, quick: Buffer, path: Buffer, stat: FileStat): Visit | null {
+    const { follow, filter, disk } = this.#ctx
+    const target = follow?.target(quick) ?? null
+    if (target?.stat.kind === 'dir') {
+      if (follow?.holds(target.real, this.#root.real)) return { item: this.omit(path, LOOP) }
+      return this.#folder(frame, name, path, target.stat, target.real)
+    }
+    const file = target?.stat.kind === 'file' ? target.stat : null
+    if (!filter.file(this.below(path), file, frame.included)) return null
+    if (this.#isOwn(file ?? stat)) return { item: this.omit(path, OWN, true) }
+    if (target !== null && file !== null) {
+      return { item: this.#entry('file', path, file, { real: target.real }, target.real, 'done') }
+    }
+    try {
+      const link = disk.readlink(quick)
+      const access = joinAccess(frame.folder.access, name)
+      return { item: this.#entry('symlink', path, stat, { folder: frame.folder, name }, access, 'done', link) }
+    } catch (error) {
+      return { item: this.omit(path, causeOf(error)) }
+    }
+  }
+
+  #isOwn(stat: FileStat): boolean {
+    return this.#ctx.own.some((place) => place.ino === stat.ino && place.dev === stat.dev)
+  }
+
+  #entry(
+    kind: Entry['kind'],
+    path: Buffer,
+    stat: FileStat,
+    content: Content,
+    access: Buffer | null,
+    phase: Phase,
+    link?: Buffer,
+  ): WalkEntry {
+    const { disk, folders } = this.#ctx
+    return new WalkEntry(disk, folders, { kind, path, below: this.below(path), stat, phase, content, access }, link)
+  }
+}

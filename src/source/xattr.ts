@@ -1,0 +1,188 @@
+import { asBackupError } from '../lib/errors.ts'
+import type { ProgramResult } from '../lib/program.ts'
+import { WalkEntry } from './entry.ts'
+import { readOutput, startGetfattr, type AttributeTools, type Found } from './getfattr.ts'
+import type { Omission, SourceItem } from './source.ts'
+import type { WalkItem } from './walk.ts'
+
+/**
+ * Extended attributes and ACLs. Node cannot read them, and a process per file or folder would cost
+ * more than the backup: the walk is taken in windows, and while one window is handed over getfattr
+ * reads the attributes of the next on another core. Windows begin small and double, so that a step
+ * that ends early has looked ahead no further than it has come.
+ */
+const FIRST = 64
+const LARGEST = 4096
+/** Entries further ahead than this much content would be handed over with stale times. Bytes. */
+const CONTENT = 64 << 20
+/** Bytes of paths in one window: deep trees have long ones. */
+const PATHS = 2 << 20
+
+export interface XattrContext {
+  readonly tools: AttributeTools
+  /** The source's real path. */
+  readonly root: () => Buffer
+  readonly log: (level: 'debug' | 'info' | 'warn', message: string) => void
+  /** Mark path of a note already given before the walk was cut: it is not given twice. */
+  readonly told: Buffer | null
+}
+
+const NONE: Found = { attributes: new Map(), complaints: new Map() }
+
+/** The same items in the same order, entries with their attributes. */
+export async function* withXattrs(items: Generator<WalkItem>, ctx: XattrContext): AsyncGenerator<SourceItem> {
+  const reader = new Reader(ctx)
+  let size = FIRST
+  let current: Window | null = new Window(items, size, reader)
+  let next: Window | null = null
+  try {
+    while (current !== null) {
+      size = Math.min(size * 2, LARGEST)
+      // After a pause the step may end: nothing is begun before it was handed over.
+      if (current.goesOn) next = new Window(items, size, reader)
+      yield* reader.finish(current)
+      if (current.failure !== null) throw current.failure.error
+      if (next === null && !current.ended) next = new Window(items, size, reader)
+      current = next
+      next = null
+    }
+  } finally {
+    current?.[Symbol.dispose]()
+    next?.[Symbol.dispose]()
+    items.return(undefined)
+  }
+}
+
+/** A run of items, and the program that reads their attributes. */
+class Window implements Disposable {
+  readonly items: WalkItem[] = []
+  readonly entries: WalkEntry[] = []
+  readonly reading: Reading | null
+  ended = false
+  failure: { readonly error: unknown } | null = null
+
+  constructor(items: Generator<WalkItem>, size: number, reader: Reader) {
+    try {
+      this.#fill(items, size)
+    } catch (error) {
+      this.failure = { error } // thrown once what came before it has been handed over
+    }
+    this.reading = reader.begin(this.entries)
+  }
+
+  get goesOn(): boolean {
+    return !this.ended && this.failure === null && this.items.at(-1)?.type !== 'pause'
+  }
+
+  #fill(items: Generator<WalkItem>, size: number): void {
+    let content = 0
+    let paths = 0
+    while (this.items.length < size && content < CONTENT && paths < PATHS) {
+      const next = items.next()
+      if (next.done === true) {
+        this.ended = true
+        return
+      }
+      const item = next.value
+      this.items.push(item)
+      if (item.type === 'pause') return
+      paths += item.path.length
+      if (item instanceof WalkEntry) {
+        this.entries.push(item)
+        if (item.kind === 'file') content += item.stat.size
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.reading?.[Symbol.dispose]()
+  }
+}
+
+interface Reading extends Disposable {
+  readonly paths: readonly Buffer[]
+  readonly result: Promise<ProgramResult>
+}
+
+class Reader {
+  readonly #ctx: XattrContext
+  /** After it failed once the program is not asked again by this process. */
+  #failed: string | null = null
+
+  constructor(ctx: XattrContext) {
+    this.#ctx = ctx
+  }
+
+  begin(entries: readonly WalkEntry[]): Reading | null {
+    const paths = entries.map((entry) => entry.access).filter((path) => path !== null)
+    return this.#failed === null ? this.#start(paths) : null
+  }
+
+  async *finish(window: Window): AsyncGenerator<SourceItem> {
+    const before = this.#failed
+    const found = window.reading === null ? NONE : await this.#collect(window.reading)
+    const broke = before === null ? this.#failed : null
+    let first = broke
+    for (const item of window.items) {
+      if (item instanceof WalkEntry) {
+        const note = this.#attach(item, found, first)
+        first = null
+        if (note !== null) yield note
+      }
+      yield item
+    }
+    for (const [path, message] of found.complaints) if (path === '') this.#ctx.log('warn', `getfattr: ${message}`)
+  }
+
+  /** Gives an entry its attributes, or says why it has none. */
+  #attach(entry: WalkEntry, found: Found, broke: string | null): Omission | null {
+    const key = entry.access?.toString('latin1')
+    const attributes = key === undefined ? undefined : found.attributes.get(key)
+    if (attributes !== undefined) entry.xattrs = attributes
+    const complaint = key === undefined ? 'its path is too long' : found.complaints.get(key)
+    const trouble = broke ?? complaint
+    if (trouble === undefined || this.#ctx.told?.equals(entry.below)) return null
+    const message = `extended attributes could not be read: ${trouble}`
+    return { type: 'omission', mark: entry.noteMark, path: entry.path, reason: 'metadata_not_kept', message }
+  }
+
+  #start(paths: readonly Buffer[]): Reading | null {
+    if (paths.length === 0) return null
+    const program = startGetfattr(this.#ctx.tools, paths, this.#ctx.root())
+    return { paths, result: program.result, [Symbol.dispose]: () => program[Symbol.dispose]() }
+  }
+
+  async #collect(reading: Reading): Promise<Found> {
+    let result: ProgramResult
+    try {
+      result = await reading.result
+    } catch (error) {
+      return this.#fail(asBackupError(error, 'getfattr could not be started').message)
+    }
+    if (result.overflow && reading.paths.length > 1) return this.#halve(reading.paths)
+    if (result.overflow)
+      return { ...NONE, complaints: new Map([[reading.paths[0]?.toString('latin1') ?? '', 'there are too many']]) }
+    if (result.code === null) return this.#fail('getfattr did not answer in time')
+    // 123: some call ended with 1–125, its messages say why. Above: getfattr was killed or cannot be run.
+    if (result.code > 123) return this.#fail(`getfattr cannot be run (exit code ${result.code})`)
+    return readOutput(result, reading.paths, this.#ctx.root())
+  }
+
+  async #halve(paths: readonly Buffer[]): Promise<Found> {
+    const middle = paths.length >> 1
+    const attributes = new Map<string, Readonly<Record<string, string>>>()
+    const complaints = new Map<string, string>()
+    for (const half of [paths.slice(0, middle), paths.slice(middle)]) {
+      const reading = this.#failed === null ? this.#start(half) : null
+      const found = reading === null ? NONE : await this.#collect(reading)
+      for (const [path, value] of found.attributes) attributes.set(path, value)
+      for (const [path, message] of found.complaints) complaints.set(path, message)
+    }
+    return { attributes, complaints }
+  }
+
+  #fail(message: string): Found {
+    this.#failed ??= message
+    return NONE
+  }
+}

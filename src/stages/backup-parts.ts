@@ -1,0 +1,37 @@
+import type { Progress, StageContext, Steps } from '../engine/stage.ts'
+import type { SourceSpec } from '../engine/spec.ts'
+import type { Sink } from '../sink/sink.ts'
+import type { Source } from '../source/source.ts'
+
+/** Device and inode: how our own places are recognised, whatever name leads there (R25). */
+export interface PlaceId {
+  readonly dev: bigint
+  readonly ino: bigint
+}
+
+/** What the backup stages may ask for; the composition root provides it. */
+export interface BackupParts {
+  /** Labels for the sources, in order: the first path components in the archive. PROFILE_INVALID. */
+  labels(sources: readonly SourceSpec[]): string[]
+  openSource(spec: SourceSpec, label: string, own: readonly PlaceId[], ctx: StageContext): Source
+  /** Counts what a source would yield; `count` is told the growing totals. Resumable by its own slot. */
+  countSource(
+    spec: SourceSpec,
+    label: string,
+    own: readonly PlaceId[],
+    ctx: StageContext,
+    count: (files: number, bytes: number) => void,
+  ): AsyncGenerator<Progress, void, void>
+  openSink(ctx: StageContext): Sink
+  /** File name of part `index` of `count`. */
+  partName(base: string, index: number, count: number): string
+  /** Folders of the engine that are never backed up: data folder and output. */
+  ownPlaces(ctx: StageContext): PlaceId[]
+  /** Reads the finished parts back: their SHA-256s, and each entry against its CRC. */
+  proveParts(
+    ctx: StageContext,
+    parts: readonly { name: string; path: string; size: number }[],
+    done: (sha256: string[]) => void,
+  ): Steps
+  readonly version: string
+}

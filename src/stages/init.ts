@@ -1,0 +1,153 @@
+import path from 'node:path'
+import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
+import { ensureFolder } from '../lib/durable-file.ts'
+import type { Disk, FileStat } from '../lib/disk.ts'
+import type { Stage, StageContext, Steps } from '../engine/stage.ts'
+import type { BackupSpec, SourceSpec } from '../engine/spec.ts'
+import type { BackupParts } from './backup-parts.ts'
+
+/** Room without which beginning makes no sense. */
+const LEAST_ROOM = 1 << 20
+
+interface InitSlot {
+  checked: boolean
+  source: number
+  files: number
+  bytes: number
+}
+
+/** Refuses what cannot work before any source is read, settles the names, and counts. */
+export const initStage = (parts: BackupParts): Stage => ({
+  name: 'init',
+  domain: 'init',
+  weight: () => 2,
+  async *run(ctx) {
+    const spec = backupSpec(ctx)
+    const slot = ctx.slot<InitSlot>('init', () => ({ checked: false, source: 0, files: 0, bytes: 0 }))
+    if (!slot.checked) {
+      prepare(parts, spec, ctx)
+      slot.checked = true
+      yield { step: 'settings checked' }
+    }
+    yield* count(parts, spec, slot, ctx)
+    ctx.expect(slot.files, slot.bytes)
+    ctx.log('info', `${slot.files} files, ${slot.bytes} bytes to back up`)
+    ctx.clearSlot('init')
+  },
+})
+
+export function backupSpec(ctx: StageContext): BackupSpec {
+  if (ctx.spec.kind !== 'backup') throw new BackupError('INTERNAL', `a ${ctx.spec.kind} job has no backup stages`)
+  return ctx.spec
+}
+
+function prepare(parts: BackupParts, spec: BackupSpec, ctx: StageContext): void {
+  if (spec.sources.length === 0) {
+    throw new BackupError('BAD_REQUEST', 'there is nothing to back up: the profile names no source', {
+      hint: 'Add a source to the profile, or name a folder.',
+    })
+  }
+  if (spec.archive === '' || path.basename(spec.archive) !== spec.archive) {
+    throw new BackupError('BAD_REQUEST', `"${spec.archive}" is no file name for an archive`)
+  }
+  const output = openOutput(ctx.disk, spec.output)
+  for (const [i, label] of parts.labels(spec.sources).entries()) {
+    const source = spec.sources[i]
+    if (source === undefined) continue
+    const part = ctx.part(label)
+    part.critical = source.critical ?? true
+    try {
+      checkSource(ctx.disk, source, output)
+    } catch (error) {
+      if (part.critical) throw error
+      failPart(ctx, label, asBackupError(error, source.path, 'SOURCE_UNREADABLE'))
+    }
+  }
+  ctx.setArchive(freeName(parts, ctx))
+}
+
+/** Marks a participant as failed: the run goes on and ends `partial`. */
+export function failPart(ctx: StageContext, label: string, error: BackupError): void {
+  const part = ctx.part(label)
+  part.status = 'failed'
+  part.error = `${error.code}: ${error.message}`
+  ctx.warn('omitted', `source ${label}: ${error.message}`)
+}
+
+function openOutput(disk: Disk, output: string): FileStat {
+  try {
+    ensureFolder(disk, output)
+    if (disk.free(output) < LEAST_ROOM) {
+      throw new BackupError('DISK_FULL', `the output folder ${output} has no room left`)
+    }
+    return disk.stat(output)
+  } catch (error) {
+    if (error instanceof BackupError) throw error
+    const code = errnoOf(error) === 'EROFS' ? 'READ_ONLY' : 'OUTPUT_UNWRITABLE'
+    throw new BackupError(code, `the output folder ${output} cannot be used: ${reason(error)}`, { cause: error })
+  }
+}
+
+const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+function checkSource(disk: Disk, source: SourceSpec, output: FileStat): void {
+  let stat: FileStat
+  try {
+    stat = disk.stat(source.path)
+  } catch (error) {
+    const code = errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR' ? 'SOURCE_NOT_FOUND' : 'SOURCE_UNREADABLE'
+    throw new BackupError(code, `the source ${source.path} cannot be opened: ${reason(error)}`, { cause: error })
+  }
+  if (stat.kind !== 'dir' && stat.kind !== 'file') {
+    throw new BackupError('SOURCE_UNREADABLE', `the source ${source.path} is neither a folder nor a file`)
+  }
+  if (stat.dev === output.dev && stat.ino === output.ino) {
+    throw new BackupError('OUTPUT_IS_SOURCE', `${source.path} is the source and the output at once`)
+  }
+  if (stat.kind !== 'dir') return
+  try {
+    disk.opendir(source.path).close()
+  } catch (error) {
+    throw new BackupError('SOURCE_UNREADABLE', `the source ${source.path} cannot be read: ${reason(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+/** The wished name, or with `-2`, `-3` … where an archive of that name stands already. */
+export function freeName(parts: BackupParts, ctx: StageContext): string {
+  const { disk, job } = ctx
+  const spec = backupSpec(ctx)
+  const wished = spec.archive.replaceAll('[number]', String(job.number).padStart(6, '0'))
+  for (let n = 1; ; n++) {
+    const base = n === 1 ? wished : `${wished}-${n}`
+    const taken = [parts.partName(base, 0, 1), parts.partName(base, 0, 2)].some((name) =>
+      exists(disk, path.join(spec.output, name)),
+    )
+    if (!taken) return base
+  }
+}
+
+function exists(disk: Disk, file: string): boolean {
+  try {
+    disk.lstat(file)
+    return true
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false
+    throw error
+  }
+}
+
+async function* count(parts: BackupParts, spec: BackupSpec, slot: InitSlot, ctx: StageContext): Steps {
+  const labels = parts.labels(spec.sources)
+  const own = parts.ownPlaces(ctx)
+  for (; slot.source < spec.sources.length; slot.source++) {
+    const source = spec.sources[slot.source]
+    const label = labels[slot.source]
+    if (source === undefined || label === undefined || ctx.part(label).status === 'failed') continue
+    yield* parts.countSource(source, label, own, ctx, (files, bytes) => {
+      slot.files += files
+      slot.bytes += bytes
+    })
+  }
+}

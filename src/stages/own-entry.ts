@@ -1,0 +1,60 @@
+import type { AppendFile } from '../lib/append-file.ts'
+import type { FileStat } from '../lib/disk.ts'
+import type { Entry, Identity, OpenEntry } from '../source/source.ts'
+
+/** A complete work file as an entry of the archive. It cannot change: nobody else writes it. */
+export function ownEntry(file: AppendFile, name: string, mark: number, createdAt: number): Entry {
+  const time = BigInt(Math.floor(createdAt / 1000)) * 1_000_000_000n
+  const stat: FileStat = {
+    kind: 'file',
+    dev: 0n,
+    ino: BigInt(mark),
+    mode: 0o100644,
+    nlink: 1,
+    uid: 0,
+    gid: 0,
+    size: file.length,
+    blocks: Math.ceil(file.length / 512),
+    mtimeNs: time,
+    ctimeNs: time,
+  }
+  const identity: Identity = {
+    dev: '0',
+    ino: String(mark),
+    size: file.length,
+    mtimeNs: String(time),
+    ctimeNs: String(time),
+  }
+  return {
+    type: 'entry',
+    mark: String(mark),
+    path: Buffer.from(name, 'utf8'),
+    kind: 'file',
+    stat,
+    open: () => new OpenWorkFile(file, identity),
+  }
+}
+
+class OpenWorkFile implements OpenEntry {
+  readonly identity: Identity
+  readonly #file: AppendFile
+
+  constructor(file: AppendFile, identity: Identity) {
+    this.#file = file
+    this.identity = identity
+  }
+  read(into: Uint8Array, length: number, position: number): number {
+    const bytes = this.#file.read(position, length)
+    into.set(bytes)
+    return bytes.length
+  }
+  prove(): void {
+    if (this.#file.length !== this.identity.size) throw new Error(`${this.#file.path} changed while it was packed`)
+  }
+  grown(): boolean {
+    return false
+  }
+  close(): void {
+    // The work file stays open: it belongs to the step.
+  }
+}

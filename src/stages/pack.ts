@@ -1,0 +1,104 @@
+import { displayName } from '../lib/entry-path.ts'
+import { encodeManifestLine } from '../archive/manifest.ts'
+import type { Progress, Stage, StageContext } from '../engine/stage.ts'
+import type { Entry, Mark, Omission, SourceItem } from '../source/source.ts'
+import type { Taken } from '../sink/sink.ts'
+import type { BackupParts } from './backup-parts.ts'
+import { backupSpec } from './init.ts'
+
+interface PackSlot {
+  source: number
+  after: Mark | null
+  /** Paths left out, by reason. */
+  omitted: Record<string, number>
+}
+
+/** Omissions by rule: listed, but nothing the user has to act on. */
+const QUIET: ReadonlySet<string> = new Set(['own_place', 'other_file_system'])
+
+/** Each source's entries into the sink. */
+export const packStage = (parts: BackupParts): Stage => ({
+  name: 'pack',
+  domain: 'pack',
+  weight: () => 80,
+  async *run(ctx) {
+    const spec = backupSpec(ctx)
+    const slot = ctx.slot<PackSlot>('pack', () => ({ source: 0, after: null, omitted: {} }))
+    const sink = parts.openSink(ctx)
+    const labels = parts.labels(spec.sources)
+    const own = parts.ownPlaces(ctx)
+    for (; slot.source < spec.sources.length; slot.source++, slot.after = null) {
+      const source = spec.sources[slot.source]
+      const label = labels[slot.source]
+      if (source === undefined || label === undefined || ctx.part(label).status === 'failed') continue
+      ctx.part(label).status = 'running'
+      const items = parts.openSource(source, label, own, ctx).items(slot.after)
+      for await (const progress of sink.feed(items, (item, taken) => take(ctx, slot, label, item, taken))) {
+        yield withTotals(progress, ctx)
+      }
+      ctx.part(label).status = 'completed'
+      yield { step: `source ${label} packed` }
+    }
+    if (ctx.job.totals.files === 0) ctx.warn('empty_source', 'the backup holds no file at all')
+  },
+})
+
+function withTotals(progress: Progress, ctx: StageContext): Progress {
+  const { bytesRead, bytesExpected, files, filesExpected } = ctx.job.totals
+  // Small files cost by number, large ones by size.
+  const total = (bytesExpected ?? 0) + 4096 * (filesExpected ?? 0)
+  return { ...progress, done: bytesRead + 4096 * files, total }
+}
+
+/** Told at a safe point, in order: the mark moves together with what was stored. */
+function take(ctx: StageContext, slot: PackSlot, label: string, item: SourceItem, taken: Taken | null): void {
+  if (item.type === 'pause') return
+  slot.after = item.mark
+  if (item.type === 'omission') return omit(ctx, slot, label, item)
+  if (taken === null) return
+  if (!taken.stored) {
+    const { reason, message } = taken
+    return omit(ctx, slot, label, { type: 'omission', mark: item.mark, path: item.path, reason, message })
+  }
+  store(ctx, label, item, taken)
+}
+
+function store(ctx: StageContext, label: string, entry: Entry, taken: Extract<Taken, { stored: true }>): void {
+  const { stat } = entry
+  writeLine(
+    ctx,
+    encodeManifestLine({
+      path: entry.path,
+      type: entry.kind,
+      size: taken.size,
+      mtimeNs: stat.mtimeNs,
+      mode: stat.mode,
+      uid: stat.uid,
+      gid: stat.gid,
+      digest: taken.digest,
+      ...(entry.xattrs === undefined ? {} : { xattrs: entry.xattrs }),
+      ...(stat.nlink > 1 && entry.kind === 'file' ? { group: `${stat.dev}:${stat.ino}` } : {}),
+    }),
+  )
+  const part = ctx.part(label)
+  part.bytes += taken.size
+  if (entry.kind === 'file') part.files++
+  if (taken.changed)
+    ctx.warn('changed', `${displayName(entry.path)}: grew while it was read; what was there at first is stored`)
+}
+
+function omit(ctx: StageContext, slot: PackSlot, label: string, omission: Omission): void {
+  const { reason, message, path } = omission
+  slot.omitted[reason] = (slot.omitted[reason] ?? 0) + 1
+  writeLine(ctx, encodeManifestLine({ path, omitted: reason }))
+  if (omission.quiet === true || QUIET.has(reason)) {
+    ctx.log('info', `${displayName(path)}: ${message} (${reason})`)
+    return
+  }
+  ctx.part(label).omitted++
+  ctx.warn('omitted', `${displayName(path)}: ${message} (${reason})`)
+}
+
+function writeLine(ctx: StageContext, line: string): void {
+  ctx.file('manifest').write(Buffer.from(line + '\n', 'utf8'))
+}

@@ -1,0 +1,109 @@
+import path from 'node:path'
+import { createCodec, type Codec } from './archive/codec.ts'
+import { joinParts } from './archive/parts.ts'
+import { openZip } from './archive/zip-reader.ts'
+import type { Stage, StageContext, StageName } from './engine/stage.ts'
+import { errnoOf } from './lib/errors.ts'
+import { formatNamed, stagesOf } from './registry.ts'
+import { restoreStages } from './restore-parts.ts'
+import { ArchiveSink } from './sink/archive-sink.ts'
+import { countDirectory, newCount } from './source/count.ts'
+import { openDirectory, type DirectoryEnv, type LabelledDirectory } from './source/directory.ts'
+import { labelsFor } from './source/labels.ts'
+import { dropLists, newListSlot, type ListSlot, type ListStore } from './source/list-store.ts'
+import type { Source } from './source/source.ts'
+import type { BackupParts, PlaceId } from './stages/backup-parts.ts'
+import { backupSpec } from './stages/init.ts'
+import { proveParts } from './stages/prove-parts.ts'
+import { VERSION } from './version.ts'
+
+export interface StepParts extends Disposable {
+  readonly stages: Readonly<Record<StageName, Stage>>
+}
+
+/** Everything a thread that steps needs: the stages with their parts, over one codec. */
+export function openStages(options: { dataDir: string; threads: number }): StepParts {
+  const codec = createCodec({ threads: options.threads })
+  return {
+    stages: stagesOf(backupParts(options.dataDir, codec), restoreStages(options.dataDir, codec)),
+    [Symbol.dispose]: () => codec[Symbol.dispose](),
+  }
+}
+
+function backupParts(dataDir: string, codec: Codec): BackupParts {
+  return {
+    labels: labelsFor,
+    openSource: (spec, label, own, ctx) => releasing(openDirectory({ ...spec, label }, envOf(ctx, own)), ctx),
+    async *countSource(spec, label, own, ctx, count) {
+      const key = `count-${label}`
+      const state = ctx.slot(key, newCount)
+      const labelled: LabelledDirectory = { ...spec, label }
+      for await (const seen of countDirectory(labelled, envOf(ctx, own), state)) {
+        yield { step: 'counting', substep: `${label}: ${seen.files} files` }
+      }
+      count(state.files, state.bytes)
+      ctx.clearSlot(key)
+    },
+    openSink(ctx) {
+      const spec = backupSpec(ctx)
+      const { level, partSize } = spec
+      return new ArchiveSink(ctx, { format: formatNamed(spec.format), codec, partSize, level })
+    },
+    partName: (base, index, count) => formatNamed('zip').partName(base, index, count),
+    ownPlaces: (ctx) => placesOf(ctx, [dataDir, backupSpec(ctx).output, ctx.folder('out')]),
+    proveParts: (ctx, parts, done) => proveParts({ codec, open: openFinished }, ctx, parts, done),
+    version: VERSION,
+  }
+}
+
+function openFinished(
+  ctx: StageContext,
+  parts: readonly { name: string; path: string; size: number }[],
+): {
+  bytes: ReturnType<typeof joinParts>
+  reader: ReturnType<typeof openZip>
+} {
+  // Two views: the hash runs ahead of the entries, and each wants its own read-ahead.
+  return { bytes: joinParts(ctx.disk, parts), reader: openZip(joinParts(ctx.disk, parts)) }
+}
+
+/** A walk that is stopped politely ends at a safe point of the step: it is never torn out of its folder. */
+const never = new AbortController().signal
+
+function envOf(ctx: StageContext, own: readonly PlaceId[]): DirectoryEnv {
+  return { disk: ctx.disk, own, list: listStore(ctx), signal: never, log: (level, message) => ctx.log(level, message) }
+}
+
+function listStore(ctx: StageContext): ListStore {
+  return {
+    file: (name) => ctx.file(name),
+    drop: (name) => ctx.drop(name),
+    slot: () => ctx.slot<ListSlot>('lists', newListSlot),
+    keep: (key, make) => ctx.keep(`list:${key}`, make),
+    forget: (key) => ctx.forget(`list:${key}`),
+  }
+}
+
+/** Listings of large folders are given up once the source is taken whole. */
+function releasing(source: Source, ctx: StageContext): Source {
+  return {
+    label: source.label,
+    async *items(after) {
+      yield* source.items(after)
+      dropLists(listStore(ctx))
+    },
+  }
+}
+
+function placesOf(ctx: StageContext, folders: readonly string[]): PlaceId[] {
+  const places: PlaceId[] = []
+  for (const folder of folders) {
+    try {
+      const { dev, ino } = ctx.disk.stat(path.resolve(folder))
+      places.push({ dev, ino })
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error // not made yet: nothing to leave out
+    }
+  }
+  return places
+}

@@ -1,0 +1,101 @@
+import { createRequire } from 'node:module'
+import { Ajv, type AnySchema, type ValidateFunction } from 'ajv'
+import { expect, test } from 'vitest'
+import { methods } from '../../src/facade/jsonrpc/methods.ts'
+import { RPC_CODES } from '../../src/facade/jsonrpc/errors.ts'
+import { openrpcOf } from '../../src/facade/jsonrpc/openrpc.ts'
+import { openWorld, saveStandard } from './world.ts'
+
+type Schema = Record<string, unknown>
+
+const load = createRequire(import.meta.url)
+const draft7 = load('ajv/dist/refs/json-schema-draft-07.json') as Schema
+const { openrpcDocument: metaSchema } = load('@open-rpc/meta-schema') as { openrpcDocument: Schema }
+
+/**
+ * The meta schema takes its JSON Schema from an address; what stands there is draft 7 under other
+ * names, of which one (a definition called `$ref`) is more than ajv can find.
+ */
+function validatorOfDocuments(): ValidateFunction {
+  const ajv = new Ajv({ strict: false, validateFormats: false })
+  const { $schema: _dialect, ...local } = draft7
+  ajv.addSchema({ ...local, $id: 'https://meta.json-schema.tools' })
+  const { $schema: _outer, ...document } = metaSchema
+  const reference = '{"$ref":"https://meta.json-schema.tools/#/definitions/JSONSchemaObject/properties/$ref"}'
+  return ajv.compile(JSON.parse(JSON.stringify(document).replace(reference, '{"type":"string"}')) as Schema)
+}
+
+interface Described {
+  methods: {
+    name: string
+    params: { name: string; required: boolean; schema: AnySchema }[]
+    result: { schema: AnySchema }
+  }[]
+  components: { errors: Record<string, { code: number }> }
+}
+
+test('the document is OpenRPC, and a broken one would not be', () => {
+  const validate = validatorOfDocuments()
+  const document = JSON.parse(JSON.stringify(openrpcOf(methods, '1.2.3')))
+  expect(validate(document), JSON.stringify(validate.errors)).toBe(true)
+  expect(validate({ ...document, methods: [{ name: 'x' }] })).toBe(false)
+  const [first] = document.methods
+  expect(validate({ ...document, methods: [{ ...first, result: { name: 'r', schema: { type: 'no type' } } }] })).toBe(
+    false,
+  )
+})
+
+test('it names every method and every error, each number once', () => {
+  const document = openrpcOf(methods, '1') as unknown as Described
+  expect(document.methods.map((m) => m.name)).toEqual(Object.keys(methods))
+  const numbers = Object.values(RPC_CODES)
+  expect(new Set(numbers).size).toBe(numbers.length)
+  expect(
+    Object.values(document.components.errors)
+      .map((e) => e.code)
+      .toSorted(),
+  ).toEqual(numbers.toSorted())
+  for (const code of numbers)
+    expect(code === -32602 || code === -32603 || (code <= -32000 && code >= -32099)).toBe(true)
+})
+
+test('rpc.discover and /openrpc.json show the same', async () => {
+  await using world = await openWorld()
+  const headers = { authorization: `Bearer ${world.token}` }
+  const page = await (await fetch(`${world.server.url}/openrpc.json`, { headers })).json()
+  expect((await world.rpc('rpc.discover')).result).toEqual(page)
+})
+
+test('what the methods answer is what the document says', async () => {
+  await using world = await openWorld({ steps: 2 })
+  saveStandard(world)
+  const document = (await world.rpc('rpc.discover')).result as unknown as Described
+  const ajv = new Ajv({ strict: false })
+  const calls: [string, object][] = [
+    ['getVersion', {}],
+    ['getProfiles', {}],
+    ['getProfile', { id: 1 }],
+    ['saveProfile', { name: 'n', sources: [], output: `${world.folder}/outputs` }],
+    ['deleteProfile', { id: 2 }],
+    ['startBackup', {}],
+    ['getBackupInfo', { BackupID: 1 }],
+    ['stepBackup', { BackupID: 1 }],
+    ['getBackupInfo', { BackupID: 1 }],
+    ['listBackups', {}],
+    ['getLog', { BackupID: 1 }],
+    ['startVerify', { archive: 1 }],
+    ['stepVerify', { BackupID: 2 }],
+    ['startRestore', { archive: 1, target: `${world.folder}/restores/a` }],
+    ['stepRestore', { BackupID: 3 }],
+    ['cancelBackup', { BackupID: 3 }],
+    ['deleteBackup', { BackupID: 1 }],
+  ]
+  for (const [name, params] of calls) {
+    const schema = document.methods.find((m) => m.name === name)?.result.schema
+    const validate = ajv.compile(schema ?? false)
+    const { result, error } = await world.rpc(name, params)
+    expect(error, name).toBeUndefined()
+    expect(validate(result), `${name}: ${JSON.stringify(validate.errors)}`).toBe(true)
+  }
+  expect(new Set(calls.map(([name]) => name))).toEqual(new Set(Object.keys(methods)))
+})

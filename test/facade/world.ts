@@ -1,0 +1,106 @@
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { AttemptGuard } from '../../src/access/guard.ts'
+import { createAccess } from '../../src/access/access.ts'
+import { openToken } from '../../src/access/token.ts'
+import type { Services } from '../../src/engine/services.ts'
+import { createHttpApp } from '../../src/facade/http.ts'
+import { listen, type Listening, type ListenOptions } from '../../src/facade/listen.ts'
+import { systemClock, type Clock } from '../../src/lib/clock.ts'
+import { realDisk } from '../../src/lib/disk.ts'
+import { createProfiles } from '../../src/settings/profiles.ts'
+import { createRoots } from '../../src/settings/roots.ts'
+import { FakeEngine, type FakeOptions } from './fake-engine.ts'
+
+/** A listening server over a fake engine, with real access, settings and folders in a temporary place. */
+export interface World extends AsyncDisposable {
+  readonly folder: string
+  readonly engine: FakeEngine
+  readonly services: Services
+  readonly token: string
+  readonly server: Listening
+  readonly internal: { id: string; error: unknown }[]
+  /** A JSON-RPC call; the whole reply. */
+  rpc(method: string, params?: unknown, id?: unknown): Promise<Reply>
+  /** A raw body to /rpc with the right token. */
+  post(body: string | Uint8Array, headers?: Record<string, string>): Promise<Response>
+}
+
+export interface Reply {
+  jsonrpc?: string
+  id?: unknown
+  result?: Record<string, unknown>
+  error?: { code: number; message: string; data?: Record<string, unknown> }
+}
+
+export interface WorldOptions extends FakeOptions {
+  clock?: Clock
+  listen?: Partial<ListenOptions>
+}
+
+const FOLDERS = ['sources', 'outputs', 'restores', 'archives'] as const
+
+export async function openWorld(options: WorldOptions = {}): Promise<World> {
+  const { clock = systemClock, listen: listening = {}, ...fake } = options
+  const folder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'ratchet-facade-')))
+  for (const name of FOLDERS) fs.mkdirSync(path.join(folder, name))
+  const { token } = openToken(realDisk, folder)
+  const engine = new FakeEngine(fake)
+  const [sources, outputs, restores, archives] = FOLDERS.map((name) => [path.join(folder, name)])
+  const services: Services = {
+    engine,
+    profiles: createProfiles({ disk: realDisk, clock, folder, host: 'box' }),
+    roots: createRoots(realDisk, {
+      sources: sources ?? [],
+      outputs: outputs ?? [],
+      restores: restores ?? [],
+      archives: archives ?? [],
+    }),
+    access: createAccess(token),
+    version: '9.9.9',
+  }
+  const internal: World['internal'] = []
+  const app = createHttpApp({
+    services,
+    guard: new AttemptGuard({ clock }),
+    hosts: ['backup.example'],
+    report: (id, error) => void internal.push({ id, error }),
+    newId: () => 'fault-id',
+  })
+  const server = await listen(app, { host: '127.0.0.1', port: 0, ...listening })
+  const post: World['post'] = (body, headers = {}) =>
+    fetch(`${server.url}/rpc`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}`, ...headers },
+      body,
+    })
+  return {
+    folder,
+    engine,
+    services,
+    token,
+    server,
+    internal,
+    post,
+    async rpc(method, params, id = 1) {
+      const response = await post(JSON.stringify({ jsonrpc: '2.0', id, method, params }))
+      return (await response.json()) as Reply
+    },
+    async [Symbol.asyncDispose]() {
+      await server.close(0)
+      fs.rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Saves profile 1 with a source below the roots. */
+export function saveStandard(world: World): void {
+  world.services.profiles.save({
+    id: 1,
+    name: 'Default',
+    sources: [{ type: 'directory', path: path.join(world.folder, 'sources') }],
+    output: path.join(world.folder, 'outputs'),
+    archive: 'site-[date]',
+  })
+}
