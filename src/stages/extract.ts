@@ -12,7 +12,7 @@ import { ExtractWork } from './restore/work.ts'
  * CRC and manifest, synced in batches and only then renamed. Folders get their modes, and links are made,
  * in the next stage.
  */
-export const extract: StageFactory<Parts> = (parts): Stage => ({
+export const extractStage: StageFactory<Parts> = (parts): Stage => ({
   name: 'extract',
   domain: 'restore',
   weight: () => 90,

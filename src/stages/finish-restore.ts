@@ -4,15 +4,20 @@ import type { Stage, StageContext, StageFactory, Steps } from '../engine/stage.t
 import { moveStaging } from './extract.ts'
 import type { Parts } from './parts.ts'
 import { applyMetadata, sayNotKept } from './restore/batch.ts'
-import { syncHandle, type TargetTree, UNNAMED } from './restore/handles.ts'
+import { reachable, syncHandle, type TargetTree, UNNAMED } from './restore/handles.ts'
 import { placeLink } from './restore/links.ts'
 import { asFolder, asLink, backwards, type FolderNote, forwards, type ListLine, noteFolder } from './restore/lists.ts'
 import { split } from './restore/plan.ts'
-import { faultOf, report } from './restore/report.ts'
+import { type Fault, faultOf, report } from './restore/report.ts'
 import { openTarget } from './restore/site.ts'
 import { openStaging, sweepStaging } from './restore/staging.ts'
 import { extractSlot, FILES, restoreSlot, type FinishSlot } from './restore/slots.ts'
 import { setAttributes } from './restore/xattrs.ts'
+
+/** Somebody removed it meanwhile: that concerns this one thing. */
+function gone(error: unknown): Fault | null {
+  return errnoOf(error) === 'ENOENT' ? { kind: 'failed', message: 'it is no longer there' } : null
+}
 
 /** Mode of a folder on the way to something restored, which itself has no entry. */
 const IMPLIED = 0o755
@@ -20,7 +25,7 @@ const IMPLIED = 0o755
 const LINES = 64
 
 /** Links, then modes and times of folders (deepest first where they shut others in), then no trace of the work. */
-export const finishRestore: StageFactory<Parts> = (parts): Stage => ({
+export const finishRestoreStage: StageFactory<Parts> = (parts): Stage => ({
   name: 'finish-restore',
   domain: 'restore',
   weight: () => 6,
@@ -92,13 +97,13 @@ class Finish {
   }
 
   /** Does each line, names what fails, and makes a safe point now and then. */
-  async *#each(lines: Iterable<ListLine>, work: (line: ListLine) => void | Promise<void>): Steps {
+  async *#each(lines: Iterable<ListLine>, work: (line: ListLine) => void): Steps {
     let since = 0
     for (const line of lines) {
       try {
-        await work(line)
+        work(line)
       } catch (error) {
-        report(this.#ctx, extractSlot(this.#ctx), asFolder(line.raw).path, faultOf(error))
+        report(this.#ctx, extractSlot(this.#ctx), asFolder(line.raw).path, gone(error) ?? faultOf(error))
       }
       this.#slot.at = line.next
       if (++since < LINES && !this.#ctx.closing) continue
@@ -117,32 +122,31 @@ class Finish {
   }
 
   /** A mode without the owner's own rights would shut us out of what lies below: such folders come last. */
-  async #folder(note: FolderNote): Promise<void> {
+  #folder(note: FolderNote): void {
     const mode = note.metadata?.mode ?? IMPLIED
     if ((mode & 0o700) !== 0o700) {
       this.#slot.depth = Math.max(this.#slot.depth, split(note.path).length)
       noteFolder(this.#file('narrow'), note)
       return
     }
-    await this.#apply(note)
+    this.#apply(note)
   }
 
   async *#narrow(): Steps {
     for (; this.#slot.depth > 0; this.#slot.depth--, this.#slot.at = 0) {
       const { depth } = this.#slot
-      yield* this.#each(forwards(this.#file('narrow'), this.#slot.at), async (line) => {
+      yield* this.#each(forwards(this.#file('narrow'), this.#slot.at), (line) => {
         const note = asFolder(line.raw)
-        if (split(note.path).length === depth) await this.#apply(note)
+        if (split(note.path).length === depth) this.#apply(note)
       })
     }
   }
 
-  async #apply(note: FolderNote): Promise<void> {
+  #apply(note: FolderNote): void {
     const folder = this.#open(note)
     if (folder === null || note.metadata === null) return
     if (note.xattrs !== undefined) {
-      const file = `/proc/${process.pid}/fd/${folder.fd}`
-      const set = await setAttributes(this.#parts, '/', [{ file, xattrs: note.xattrs }])
+      const set = setAttributes(this.#parts, '/', [{ file: reachable(folder), xattrs: note.xattrs }])
       if (!set) sayNotKept(this.#ctx, extractSlot(this.#ctx))
     }
     applyMetadata(this.#ctx, folder.fd, note.metadata)

@@ -9,7 +9,7 @@ import { copyManifest } from './restore/manifest-copy.ts'
 import { bucketsFor, compareBucket, noteName } from './restore/names.ts'
 import { Selection } from './restore/selection.ts'
 import { warmArchive } from './restore/site.ts'
-import { makeStaging } from './restore/staging.ts'
+import { makeStaging, stagingName } from './restore/staging.ts'
 import { FILES, restoreSlot, restoreSpec, type CountSlot } from './restore/slots.ts'
 import { checkTarget, makeTarget } from './restore/target.ts'
 import { displayName } from '../lib/entry-path.ts'
@@ -81,7 +81,7 @@ function begin(ctx: StageContext, archive: OpenArchive, identity: string): void 
 /** Whether names that differ in case only are one name in the target. */
 function isFolded(ctx: StageContext, target: string): boolean {
   const { disk } = ctx
-  const probe = path.join(target, `.ratchet-${ctx.job.id}-${ctx.job.house}`, 'case')
+  const probe = path.join(target, stagingName(ctx), 'case')
   disk.close(disk.open(probe, 'create'))
   try {
     disk.lstat(path.join(path.dirname(probe), 'CASE'))
@@ -111,7 +111,7 @@ function countOne(ctx: StageContext, entry: ArchiveEntry, selection: Selection, 
   if (components === null) return
   if (slot.folded) noteName(ctx, entry.path, entry.index, bucketsFor(slot.entries))
   if (entry.path.toString('latin1') === MANIFEST_NAME && entry.kind === 'file') slot.manifest = entry.index
-  if (entry.kind !== 'file' || !selection.has(components)) return
+  if (entry.kind !== 'file' || !selection.has(components, false)) return
   if (restoreSpec(ctx).skipInstallation && components[0]?.toString('latin1') === MANIFEST_FOLDER) return
   count.files++
   count.bytes += entry.size

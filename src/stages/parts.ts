@@ -1,13 +1,7 @@
 import type { Codec } from '../archive/codec.ts'
 import type { OpenArchive, OpenOptions } from '../archive/open-archive.ts'
 import type { Disk } from '../lib/disk.ts'
-
-/** Starts a program without a shell, by absolute path; resolves with its exit code and what it printed. */
-export type RunProgram = (
-  path: string,
-  args: string[],
-  options: { timeoutMs: number; maxBuffer: number; cwd: string; input?: Uint8Array },
-) => Promise<{ stdout: Buffer; code: number }>
+import type { ProgramOptions, ProgramResult } from '../lib/program.ts'
 
 export type { ArchivePart, OpenArchive, OpenOptions } from '../archive/open-archive.ts'
 
@@ -20,7 +14,7 @@ export interface Parts {
   ownPlaces(): readonly string[]
   /** Absolute path of `setfattr`, or null where it is not installed. */
   readonly setfattr: string | null
-  readonly run: RunProgram
+  readonly run: (path: string, args: readonly string[], options: ProgramOptions) => ProgramResult
   /** Whether the process may set owners. */
   readonly root: boolean
 }

@@ -2,7 +2,7 @@ import type { StageContext } from '../../engine/stage.ts'
 import { writeFully } from '../../lib/disk.ts'
 import { BackupError, errnoOf } from '../../lib/errors.ts'
 import type { Parts } from '../parts.ts'
-import type { Folder } from './handles.ts'
+import { type Folder, reachable } from './handles.ts'
 import { noteFolder, noteLink, type FolderNote, type LinkNote } from './lists.ts'
 import type { Metadata } from './metadata.ts'
 import type { Item } from './plan.ts'
@@ -102,7 +102,7 @@ export class Batch implements AsyncDisposable {
 
   /** Gives everything its name, in order, once all of it is durable. */
   async place(): Promise<void> {
-    await this.#setAttributes()
+    this.#setAttributes()
     await this.#settle()
     for (const action of this.#actions) this.#do(action)
     await this.#site.tree.sync()
@@ -142,10 +142,10 @@ export class Batch implements AsyncDisposable {
     if (this.#failure !== null) throw this.#failure
   }
 
-  async #setAttributes(): Promise<void> {
+  #setAttributes(): void {
     const files = this.#attributes.splice(0)
     if (files.length === 0) return
-    const whole = await setAttributes(this.#parts, this.#site.staging.folder.path.toString('utf8'), files)
+    const whole = setAttributes(this.#parts, reachable(this.#site.staging.folder), files)
     if (!whole) sayNotKept(this.#ctx, this.#slot)
     for (const { pending } of files) this.#sync(pending)
   }

@@ -30,6 +30,11 @@ export class Folder {
   }
 }
 
+/** A path by which another process of ours reaches the folder. */
+export function reachable(folder: Folder): string {
+  return folder.byHandle ? `/proc/${process.pid}/fd/${folder.fd}` : folder.path.toString('utf8')
+}
+
 export const placeOf = (stat: FileStat): Place => ({ dev: String(stat.dev), ino: String(stat.ino) })
 export const samePlace = (a: Place, b: Place): boolean => a.dev === b.dev && a.ino === b.ino
 

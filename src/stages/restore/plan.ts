@@ -49,7 +49,7 @@ export class Plan {
     const checked = this.#check(entry)
     const after = { line: this.#cursor.position, misses: this.#cursor.misses }
     const components = checked instanceof Array ? checked : []
-    const wanted = components.length === 0 ? this.#rules.selection.all : this.wants(components)
+    const wanted = components.length === 0 ? this.#rules.selection.all : this.wants(components, entry.kind === 'dir')
     const fault = checked instanceof Array ? headFault({ entry, line }) : checked
     return { entry, line, components, fault, wanted, missing: this.takeMissing(), after }
   }
@@ -57,12 +57,12 @@ export class Plan {
   /** Lines skipped since the last item that would have been restored. */
   takeMissing(): ManifestEntry[] {
     if (this.#missing.length === 0) return []
-    return this.#missing.splice(0).filter((line) => this.wants(split(line.path)))
+    return this.#missing.splice(0).filter((line) => this.wants(split(line.path), line.type === 'dir'))
   }
 
-  wants(components: readonly Buffer[]): boolean {
+  wants(components: readonly Buffer[], folder: boolean): boolean {
     if (this.#rules.skipInstallation && components[0]?.toString('latin1') === MANIFEST_FOLDER) return false
-    return this.#rules.selection.has(components)
+    return this.#rules.selection.has(components, folder)
   }
 
   #check(entry: ArchiveEntry): Buffer[] | Fault {

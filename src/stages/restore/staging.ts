@@ -8,10 +8,10 @@ import type { Place, RestoreSlot } from './slots.ts'
 import { stagingPrefix } from './target.ts'
 
 /**
- * `<target>/.ratchet-<job>-<house>`: new files grow there under numbers, 0700, on the target's own
+ * `<target>/.ratchet-<job>-<house>-new`: new files grow there under numbers, 0700, on the target's own
  * file system. Another house (the old owner may still be alive) has a folder of its own.
  */
-export const stagingName = (ctx: StageContext): string => `${stagingPrefix(ctx.job.id)}${ctx.job.house}`
+export const stagingName = (ctx: StageContext): string => `${stagingPrefix(ctx.job.id)}${ctx.job.house}-new`
 
 /** Makes the folder, new: what was planted under its name is refused, what a killed attempt left is made again. */
 export function makeStaging(ctx: StageContext, target: string): Place & { house: number } {
@@ -93,10 +93,7 @@ export class Staging implements Disposable {
   }
 }
 
-/**
- * Removes every staging folder of a job from its target: at the end of a restore, and by whoever
- * cancels one.
- */
+/** Removes every staging folder of a job from its target, also those of earlier houses. */
 export function sweepStaging(disk: Disk, target: string, jobId: string): void {
   const prefix = stagingPrefix(jobId)
   let names: Buffer[]
@@ -107,6 +104,6 @@ export function sweepStaging(disk: Disk, target: string, jobId: string): void {
     throw error
   }
   for (const name of names) {
-    if (name.toString('latin1').startsWith(prefix)) removeTree(disk, path.join(target, name.toString('latin1')))
+    if (name.toString('latin1').startsWith(prefix)) removeTree(disk, Buffer.concat([Buffer.from(`${target}/`), name]))
   }
 }

@@ -1,3 +1,4 @@
+import { unescapeName } from '../../lib/entry-path.ts'
 import type { Parts } from '../parts.ts'
 
 /** Attributes that give rights or steer the kernel: only with the explicit flag (S-RES-4). */
@@ -33,11 +34,11 @@ function isAllowed(name: string, rules: AttributeRules): boolean {
 }
 
 /** Sets the attributes of many files with one program run; false if it is not there or reports an error. */
-export async function setAttributes(parts: Parts, folder: string, files: readonly Attributed[]): Promise<boolean> {
+export function setAttributes(parts: Parts, folder: string, files: readonly Attributed[]): boolean {
   if (files.length === 0) return true
   if (parts.setfattr === null) return false
   const input = Buffer.from(files.map(section).join('\n'), 'utf8')
-  const { code } = await parts.run(parts.setfattr, ['--restore=-'], {
+  const { code } = parts.run(parts.setfattr, ['--restore=-'], {
     timeoutMs: TIMEOUT,
     maxBuffer: OUTPUT,
     cwd: folder,
@@ -48,13 +49,13 @@ export async function setAttributes(parts: Parts, folder: string, files: readonl
 
 /** The format that `getfattr --dump` writes; values in base64 (`0s`). */
 function section({ file, xattrs }: Attributed): string {
-  const lines = Object.entries(xattrs).map(([name, value]) => `${octal(name)}=0s${value}`)
-  return `# file: ${octal(file)}\n${lines.join('\n')}\n`
+  const lines = Object.entries(xattrs).map(([name, value]) => `${octal(unescapeName(name))}=0s${value}`)
+  return `# file: ${octal(Buffer.from(file))}\n${lines.join('\n')}\n`
 }
 
 /** Line breaks and `=` would end a name; backslashes begin an escape. */
-function octal(text: string): string {
-  return [...Buffer.from(text, 'utf8')]
+function octal(bytes: Buffer): string {
+  return [...bytes]
     .map((byte) => {
       const plain = byte > 0x20 && byte < 0x7f && byte !== 0x5c && byte !== 0x3d
       return plain ? String.fromCharCode(byte) : `\\${byte.toString(8).padStart(3, '0')}`
