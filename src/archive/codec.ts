@@ -92,7 +92,7 @@ class ThreadedCodec implements Codec {
     const results = await this.#run({ op: 'pack', jobs })
     return jobs.map((job, i) => {
       const { data, method, crc, sha256 } = at(results, i)
-      return { data: data ?? job.bytes, method, crc, sha256 }
+      return { data: data ?? job.bytes, method, crc, sha256: asBuffer(sha256) }
     })
   }
 
@@ -100,7 +100,7 @@ class ThreadedCodec implements Codec {
     const results = await this.#run({ op: 'unpack', jobs })
     return jobs.map((job, i) => {
       const { data, crc, sha256 } = at(results, i)
-      return { bytes: data ?? job.data, crc, sha256 }
+      return { bytes: data ?? job.data, crc, sha256: asBuffer(sha256) }
     })
   }
 
@@ -152,6 +152,11 @@ class ThreadedCodec implements Codec {
     for (const helper of this.#helpers) helper.end()
     this.#helpers = []
   }
+}
+
+/** The same class whichever thread it comes from: bytes that crossed one arrive as plain arrays. */
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 function at(results: readonly Result[], index: number): Result {

@@ -144,6 +144,7 @@ class JoinedParts implements PartSource {
 
   read(position: number, length: number): Buffer {
     const wanted = Math.max(0, Math.min(length, this.size - position))
+    if (wanted === 0) return Buffer.alloc(0)
     const from = position - this.#bufferAt
     if (from >= 0 && from + wanted <= this.#buffer.length)
       return Buffer.from(this.#buffer.subarray(from, from + wanted))

@@ -26,7 +26,10 @@ function segmentFault(segment: Buffer, windows: boolean): string | null {
   const text = segment.toString('latin1')
   if (text === '.' || text === '..') return `it has a part "${text}"`
   if (text.includes('\0')) return 'it holds a NUL'
-  if (!windows) return null
+  return windows ? windowsFault(segment.toString('utf8')) : null
+}
+
+function windowsFault(text: string): string | null {
   if (WINDOWS_FORBIDDEN.test(text)) return 'it holds a character Windows does not allow'
   if (/[. ]$/.test(text)) return 'a part of it ends in a dot or space'
   return DEVICE.test(text) ? 'a part of it is the name of a device' : null

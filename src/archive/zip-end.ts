@@ -91,7 +91,7 @@ function findEnd64(source: ByteSource, endAt: number): Found64 | null {
 }
 
 const wrongParts = (said: number, found: number): Error =>
-  z.damaged(`the archive says it has ${said} parts; ${found} were found`)
+  z.damaged(`the archive says it has ${said} part(s), but ${found} are there`)
 
 /** Fields that are not all ones must say the same in both records. */
 function agree(narrow: RawEnd, wide: RawEnd): void {

@@ -31,6 +31,7 @@ export interface ZipEntry extends ArchiveEntry {
   readonly bound: number
 }
 
+const S_IFIFO = 0o010000
 const HOST_UNIX = 3
 const HOST_DARWIN = 19
 /** Longer than any system's path limit. Bytes. */
@@ -112,7 +113,9 @@ function kindOf(record: CentralRecord, slash: boolean, unix: boolean): Kind {
   if (type === z.S_IFLNK) return { kind: 'symlink', mode, odd: false }
   const dir = slash || type === z.S_IFDIR || (type === 0 && (record.attributes & 0x10) !== 0)
   const kind = dir ? 'dir' : 'file'
-  const odd = type !== 0 && type !== z.S_IFDIR && type !== z.S_IFREG
+  // Info-ZIP gives what it read from a pipe the type of the pipe: with content it is a file.
+  const piped = type === S_IFIFO && record.size > 0
+  const odd = type !== 0 && type !== z.S_IFDIR && type !== z.S_IFREG && !piped
   const permissions = mode === 0 ? DEFAULT_PERMISSIONS[kind] : mode & 0o7777
   return { kind, mode: TYPE_BITS[kind] | permissions, odd }
 }

@@ -9,14 +9,16 @@ export interface Found {
   readonly stored: number
   readonly size: number
   readonly crc: number
+  /** Hash of its path. */
+  readonly hash: number
 }
 
-const FIELDS = 5
+const FIELDS = 6
 const MADE_BY_DOS = 0
 /** Central attributes and host of an entry whose directory record was found as well. */
 const UNKNOWN = -1
 
-/** Found entries in the order of their offsets, 40 bytes each. */
+/** Found entries in the order of their offsets, 48 bytes each. */
 export class FoundEntries {
   #values = new Float64Array(FIELDS * 256)
   #count = 0
@@ -25,19 +27,20 @@ export class FoundEntries {
     return this.#count
   }
 
-  add({ offset, stored, size, crc }: Found): void {
+  add({ offset, stored, size, crc, hash }: Found): void {
     const at = this.#count++ * FIELDS
     if (at + FIELDS > this.#values.length) {
       const grown = new Float64Array(this.#values.length * 2)
       grown.set(this.#values)
       this.#values = grown
     }
-    this.#values.set([offset, stored, size, crc, UNKNOWN], at)
+    this.#values.set([offset, stored, size, crc, hash, UNKNOWN], at)
   }
 
   at(index: number): Found {
-    const [offset = 0, stored = 0, size = 0, crc = 0] = this.#values.subarray(index * FIELDS, (index + 1) * FIELDS)
-    return { offset, stored, size, crc }
+    const fields = this.#values.subarray(index * FIELDS, (index + 1) * FIELDS)
+    const [offset = 0, stored = 0, size = 0, crc = 0, hash = 0] = fields
+    return { offset, stored, size, crc, hash }
   }
 
   /** Index of the entry whose header begins at `offset`, or -1. */
@@ -56,14 +59,27 @@ export class FoundEntries {
 
   /** Notes the mode bits that only the directory knows. */
   describe(index: number, record: CentralRecord): void {
-    this.#values[index * FIELDS + 4] = record.madeBy * 0x1_0000_0000 + record.attributes
+    this.#values[index * FIELDS + 5] = record.madeBy * 0x1_0000_0000 + record.attributes
+  }
+
+  get hashes(): Float64Array {
+    const hashes = new Float64Array(this.#count)
+    for (let i = 0; i < this.#count; i++) hashes[i] = this.#values[i * FIELDS + 4] ?? 0
+    return hashes
+  }
+
+  *all(source: ByteSource): Generator<ZipEntry, void, undefined> {
+    for (let index = 0; index < this.#count; index++) {
+      const entry = this.entry(source, index)
+      if (entry !== null) yield entry
+    }
   }
 
   entry(source: ByteSource, index: number): ZipEntry | null {
     const found = this.at(index)
     const local = readLocal(source, found.offset)
     if (local === null) return null
-    const known = this.#values[index * FIELDS + 4] ?? UNKNOWN
+    const known = this.#values[index * FIELDS + 5] ?? UNKNOWN
     const bound = index + 1 < this.#count ? this.at(index + 1).offset : source.size
     return describeLocal(local, found, index, bound, known)
   }
@@ -74,7 +90,7 @@ const LINK_NEEDED = 0x030a
 /** An entry made from its local header; `known` = made by · 2^32 + attributes from its directory record, or -1. */
 export function describeLocal(
   local: LocalHeader,
-  found: Found,
+  found: Omit<Found, 'hash'>,
   index: number,
   bound: number,
   known: number = UNKNOWN,

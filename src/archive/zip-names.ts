@@ -1,5 +1,5 @@
 import zlib from 'node:zlib'
-import { escapeName, unescapeName } from '../lib/entry-path.ts'
+import { displayName, escapeName, unescapeName } from '../lib/entry-path.ts'
 import { BackupError } from '../lib/errors.ts'
 import { EXTRA_UNICODE_PATH, FLAG_UTF8, findExtra } from './zip-records.ts'
 
@@ -44,7 +44,7 @@ function fromUtf8(bytes: Buffer): DecodedName {
 }
 
 function refuse(path: Buffer, why: string, cause?: unknown): DecodedName {
-  const message = `entry ${escapeName(path).slice(0, 300)}: ${why}`
+  const message = `entry ${displayName(path)}: ${why}`
   return { path, refused: new BackupError('ENTRY_REFUSED', message, cause === undefined ? {} : { cause }) }
 }
 

@@ -16,8 +16,9 @@ import { contentOf, type Located } from './zip-content.ts'
 import { Directory } from './zip-directory.ts'
 import { findEnd, refuseJoined } from './zip-end.ts'
 import type { ZipEntry } from './zip-entry.ts'
+import type { FoundEntries } from './zip-found.ts'
 import { dataStart } from './zip-local.ts'
-import { checkRatio, proveDirectory, type Proof } from './zip-proof.ts'
+import { checkTotals, proveDirectory, type Proof } from './zip-proof.ts'
 import { damaged } from './zip-records.ts'
 import { scanArchive, type Salvaged } from './zip-salvage.ts'
 
@@ -47,7 +48,7 @@ export function openZip(source: ByteSource, options: ZipOptions = {}): ArchiveRe
 
 function strict(source: ByteSource, limits: ReaderLimits, salvage: boolean): ArchiveReader {
   const directory = new Directory(source, findEnd(source))
-  const proof = proveDirectory(directory, source.size, limits)
+  const proof = proveDirectory(directory, source.size, limits, salvage)
   refuseJoined(source, proof.first)
   const reader = new DirectoryReader(source, limits, directory, proof)
   const [twice] = reader.damage
@@ -86,7 +87,7 @@ abstract class ZipReader implements ArchiveReader {
   #locate(wanted: ArchiveEntry): Located {
     const entry = isZipEntry(wanted) ? wanted : this.#again(wanted)
     if (entry.refused !== undefined) throw entry.refused
-    checkRatio(`entry ${displayName(entry.path)}`, entry.size, entry.stored, this.#limits)
+    checkTotals(`entry ${displayName(entry.path)}`, entry.size, entry.stored, this.#limits)
     return { source: this.source, entry, start: dataStart(this.source, entry) }
   }
 
@@ -100,8 +101,8 @@ abstract class ZipReader implements ArchiveReader {
   }
 }
 
-function isDisposable(source: object): source is Disposable {
-  return Symbol.dispose in source && typeof source[Symbol.dispose] === 'function'
+function isDisposable(source: ByteSource): source is ByteSource & Disposable {
+  return Symbol.dispose in source
 }
 
 function isZipEntry(entry: ArchiveEntry): entry is ZipEntry {
@@ -120,17 +121,11 @@ class DirectoryReader extends ZipReader {
     this.#directory = directory
     this.#duplicates = proof.duplicates
     this.count = directory.count
-    this.damage = [...proof.duplicates.keys()].map((index) => this.#twice(index))
+    this.damage = twice(proof.duplicates, (index) => directory.entries(index).next().value ?? null)
   }
 
   *entries(from = 0): Generator<ZipEntry, void, undefined> {
     for (const entry of this.#directory.entries(from)) if (!this.#duplicates.has(entry.index)) yield entry
-  }
-
-  #twice(index: number): Damage {
-    const { value: entry } = this.#directory.entries(index).next()
-    const name = entry === undefined ? '' : displayName(entry.path)
-    return { entry: entry ?? null, message: `entry ${name} is there twice; only the first one can be meant` }
   }
 }
 
@@ -138,19 +133,30 @@ class SalvagedReader extends ZipReader {
   readonly count: number
   readonly salvaged = true
   readonly damage: readonly Damage[]
-  readonly #found: Salvaged['entries']
+  readonly #found: FoundEntries
+  readonly #duplicates: ReadonlyMap<number, number>
 
-  constructor(source: ByteSource, limits: ReaderLimits, salvaged: Salvaged, why: string) {
+  constructor(source: ByteSource, limits: ReaderLimits, { entries, damage, duplicates }: Salvaged, why: string) {
     super(source, limits)
-    this.#found = salvaged.entries
-    this.count = salvaged.entries.count
-    this.damage = [{ entry: null, message: why }, ...salvaged.damage]
+    this.#found = entries
+    this.#duplicates = duplicates
+    this.count = entries.count
+    const named = twice(duplicates, (index) => entries.entry(source, index))
+    this.damage = [{ entry: null, message: why }, ...damage, ...named]
   }
 
   *entries(from = 0): Generator<ZipEntry, void, undefined> {
     for (let index = from; index < this.count; index++) {
-      const entry = this.#found.entry(this.source, index)
+      const entry = this.#duplicates.has(index) ? null : this.#found.entry(this.source, index)
       if (entry !== null) yield entry
     }
   }
+}
+
+function twice(duplicates: ReadonlyMap<number, number>, find: (index: number) => ZipEntry | null): Damage[] {
+  return Array.from(duplicates.keys(), (index) => {
+    const entry = find(index)
+    const name = entry === null ? '' : displayName(entry.path)
+    return { entry, message: `entry ${name} is there twice; only the first one can be meant` }
+  })
 }

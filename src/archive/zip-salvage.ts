@@ -1,13 +1,14 @@
 import zlib from 'node:zlib'
 import { displayName } from '../lib/entry-path.ts'
 import { BackupError } from '../lib/errors.ts'
+import { findDuplicates, hashPath } from './duplicates.ts'
 import { unpackBlock } from './pack-block.ts'
 import type { ByteSource, Damage, ReaderLimits } from './reader.ts'
 import { rawBlocks } from './zip-blocks.ts'
 import { centralLength, decodeCentral, type CentralRecord, type ZipEntry } from './zip-entry.ts'
 import { describeLocal, FoundEntries, type Found } from './zip-found.ts'
 import { readLocal, type LocalHeader } from './zip-local.ts'
-import { findDescriptor, nextRecord, signatureAt } from './zip-scan.ts'
+import { crossesPart, findDescriptor, nextRecord, signatureAt } from './zip-scan.ts'
 import * as z from './zip-records.ts'
 
 /** Named damage kept; beyond it only the number is told. */
@@ -17,7 +18,11 @@ const START = { stored: 0, plain: 0 }
 export interface Salvaged {
   readonly entries: FoundEntries
   readonly damage: readonly Damage[]
+  /** See `findDuplicates`. */
+  readonly duplicates: ReadonlyMap<number, number>
 }
+
+type Extent = Omit<Found, 'hash'>
 
 /**
  * Finds the entries of an archive without its directory: walks from local header to local header, and
@@ -36,7 +41,8 @@ class Scan {
   readonly #damage: Damage[] = []
   /** Offsets of entries named as damaged already. */
   readonly #named = new Set<number>()
-  readonly #byPath = new Map<string, number>()
+  /** Foreign data before the archive, seen at the first directory record. */
+  #shift: number | null = null
   /** Where a missing part would be. */
   readonly #seams: readonly number[]
   #unnamed = 0
@@ -54,7 +60,8 @@ class Scan {
     const first = signatureAtStart(this.#source)
     for (let at = first; at < this.#source.size;) at = this.#step(at)
     if (this.#unnamed > 0) this.#damage.push({ entry: null, message: `and ${this.#unnamed} more` })
-    return { entries: this.#entries, damage: this.#damage }
+    const duplicates = findDuplicates(this.#entries.hashes, () => this.#entries.all(this.#source))
+    return { entries: this.#entries, damage: this.#damage, duplicates }
   }
 
   /** Deals with what begins at `at`; returns where to go on. */
@@ -85,10 +92,9 @@ class Scan {
     const header = this.#header(at)
     if (header === null) return this.#gap(at)
     const start = at + header.length
-    const open = (header.flags & z.FLAG_DESCRIPTOR) !== 0 && header.stored === 0 && header.method !== 0
-    const sized = open || header.size > 0 || (header.flags & z.FLAG_DESCRIPTOR) === 0
     const { crc, stored, size } = header
-    const descriptor = open || !sized ? this.#descriptor(start) : { crc, stored, size, end: start + stored }
+    const open = (header.flags & z.FLAG_DESCRIPTOR) !== 0 && stored === 0 && size === 0
+    const descriptor = open ? this.#descriptor(start) : { crc, stored, size, end: start + stored }
     if (descriptor === null) return this.#bad(at, header, { offset: at, crc, stored, size }, 'its end was not found')
     const found = { offset: at, crc: descriptor.crc, stored: descriptor.stored, size: descriptor.size }
     const end = descriptor.end
@@ -106,7 +112,8 @@ class Scan {
   #header(at: number): LocalHeader | null {
     try {
       const header = readLocal(this.#source, at)
-      return header === null || header.name.length === 0 || header.name.includes(0) ? null : header
+      if (header === null || header.name.length === 0 || header.name.includes(0)) return null
+      return crossesPart(this.#source, at, at + header.length) ? null : header
     } catch (error) {
       if (error instanceof BackupError && error.code === 'ARCHIVE_DAMAGED') return null
       throw error
@@ -128,23 +135,15 @@ class Scan {
     return null
   }
 
-  #take(header: LocalHeader, found: Found, next: number): number {
-    const index = this.#entries.count
-    const entry = describeLocal(header, found, index, next)
-    const key = entry.path.toString('latin1')
-    if (this.#byPath.has(key)) {
-      this.#report(entry, `entry ${displayName(entry.path)} is there twice; the first one counts`)
-      return next
-    }
-    if (index >= this.#limits.entries) {
+  #take(header: LocalHeader, found: Extent, next: number): number {
+    if (this.#entries.count >= this.#limits.entries) {
       throw new BackupError('LIMIT_EXCEEDED', `the archive holds more than ${this.#limits.entries} entries`)
     }
-    this.#byPath.set(key, index)
-    this.#entries.add(found)
+    this.#entries.add({ ...found, hash: hashPath(describeLocal(header, found, -1, next).path) })
     return next
   }
 
-  #bad(at: number, header: LocalHeader, found: Found, why: string): number {
+  #bad(at: number, header: LocalHeader, found: Extent, why: string): number {
     const entry = describeLocal(header, found, -1, this.#source.size)
     this.#named.add(at)
     this.#report(entry, `entry ${displayName(entry.path)}: ${why}`)
@@ -152,7 +151,7 @@ class Scan {
   }
 
   /** Whether the data gives the CRC: asked only where the chain is broken and the entry may be to blame. */
-  #intact(header: LocalHeader, found: Found, start: number): boolean {
+  #intact(header: LocalHeader, found: Extent, start: number): boolean {
     this.#budget -= found.stored
     if (this.#budget < 0 || (header.method === 0 && found.stored !== found.size)) return false
     const entry = describeLocal(header, found, -1, this.#source.size)
@@ -168,7 +167,7 @@ class Scan {
   #central(at: number): number {
     const window = this.#source.read(at, z.CENTRAL_SIZE + 3 * 0xffff)
     const length = centralLength(window, 0)
-    if (length === null) return this.#gap(at)
+    if (length === null || crossesPart(this.#source, at, at + length)) return this.#gap(at)
     let record: CentralRecord
     try {
       record = decodeCentral(window, 0)
@@ -176,13 +175,31 @@ class Scan {
       if (error instanceof BackupError && error.code === 'ARCHIVE_DAMAGED') return this.#gap(at)
       throw error
     }
-    const offset = (this.#source.partOffsets[record.disk] ?? Number.NaN) + record.offset
+    const offset = (this.#source.partOffsets[record.disk] ?? Number.NaN) + record.offset + this.#shiftOf(record)
     const index = this.#entries.indexOf(offset)
-    if (index >= 0) this.#entries.describe(index, record)
+    if (index >= 0) this.#describe(index, record)
     else if (!this.#named.has(offset)) {
       this.#report(null, `entry ${displayName(record.name)} is in the directory, but its data was not found`)
     }
     return at + length
+  }
+
+  #describe(index: number, record: CentralRecord): void {
+    const entry = this.#entries.entry(this.#source, index)
+    if (entry !== null && !entry.name.equals(record.name)) {
+      const names = `${displayName(entry.path)} is called ${displayName(record.name)} in the directory`
+      this.#report(entry, `entry ${names}: one of the names is damaged`)
+      return
+    }
+    this.#entries.describe(index, record)
+  }
+
+  #shiftOf(record: CentralRecord): number {
+    if (this.#shift === null) {
+      const first = this.#entries.entry(this.#source, 0)
+      this.#shift = first !== null && first.name.equals(record.name) ? Math.max(0, first.offset - record.offset) : 0
+    }
+    return this.#source.partOffsets.length === 1 ? this.#shift : 0
   }
 
   #report(entry: ZipEntry | null, message: string): void {

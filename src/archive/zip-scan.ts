@@ -33,6 +33,18 @@ export function nextRecord(source: ByteSource, from: number): number {
   return source.size
 }
 
+/** Whether a part begins inside `from`…`to`. Headers and records never lie in two parts. */
+export function crossesPart(source: ByteSource, from: number, to: number): boolean {
+  let low = 0
+  let high = source.partOffsets.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((source.partOffsets[middle] ?? 0) > from) high = middle
+    else low = middle + 1
+  }
+  return (source.partOffsets[low] ?? source.size) < to
+}
+
 export interface Descriptor {
   readonly crc: number
   readonly stored: number
@@ -79,5 +91,5 @@ export function findDescriptor(source: ByteSource, start: number, reach: number)
     const found = signed ? descriptorAt(source, at, at - start, true) : descriptorBefore(source, at, start)
     if (found !== null) return found
   }
-  return null
+  return source.size - start > reach ? null : descriptorBefore(source, source.size, start)
 }
