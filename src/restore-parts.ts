@@ -1,22 +1,33 @@
+import path from 'node:path'
+import { openArchive } from './archive/open-archive.ts'
 import type { Codec } from './archive/codec.ts'
-import { BackupError } from './lib/errors.ts'
 import type { Stage } from './engine/stage.ts'
+import { realDisk } from './lib/disk.ts'
+import { runProgram } from './lib/program.ts'
 import type { RestoreStageName } from './registry.ts'
+import { findProgram } from './source/getfattr.ts'
+import { checkArchiveStage } from './stages/check-archive.ts'
+import { extractStage } from './stages/extract.ts'
+import { finishRestoreStage } from './stages/finish-restore.ts'
+import { openArchiveStage } from './stages/open-archive.ts'
+import type { Parts } from './stages/parts.ts'
 
-export function restoreStages(_dataDir: string, _codec: Codec): Record<RestoreStageName, Stage> {
-  const absent = (name: RestoreStageName): Stage => ({
-    name,
-    domain: 'restore',
-    weight: () => 1,
-    // eslint-disable-next-line require-yield -- replaced when the restore stages are merged
-    async *run() {
-      throw new BackupError('INTERNAL', name)
-    },
-  })
+/** Where the program itself lies: a restore never writes there (S-RES-7). */
+const PROGRAM = path.dirname(import.meta.dirname)
+
+export function restoreStages(dataDir: string, codec: Codec): Record<RestoreStageName, Stage> {
+  const parts: Parts = {
+    openArchive,
+    codec: () => codec,
+    ownPlaces: () => [dataDir, PROGRAM],
+    setfattr: findProgram(realDisk, 'setfattr'),
+    run: runProgram,
+    root: process.geteuid?.() === 0,
+  }
   return {
-    'open-archive': absent('open-archive'),
-    extract: absent('extract'),
-    'finish-restore': absent('finish-restore'),
-    'check-archive': absent('check-archive'),
+    'open-archive': openArchiveStage(parts),
+    extract: extractStage(parts),
+    'finish-restore': finishRestoreStage(parts),
+    'check-archive': checkArchiveStage(parts),
   }
 }

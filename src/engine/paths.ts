@@ -42,7 +42,8 @@ export function jobPaths(dataDir: string): JobPaths {
 
 /** The folder in which a job's growing output lies, or null where the kind has none. */
 export function outputRoot(spec: JobSpec): string | null {
-  return spec.kind === 'backup' ? spec.output : null
+  if (spec.kind === 'backup') return spec.output
+  return spec.kind === 'restore' ? spec.target : null
 }
 
 export const outFolderPrefix = (job: Pick<Job, 'id'>): string => `.ratchet-${job.id}-`

@@ -154,6 +154,9 @@ const settle =
 
 const BIG = { bigint: true } as const
 
+/** Node takes a negative number for "now", but a negative number as text for what it is. */
+const stamp = (seconds: number): number | string => (seconds < 0 ? String(seconds) : seconds)
+
 export const realDisk: Disk = {
   open: (path, mode) => (mode === 'read' ? openRead(path) : fs.openSync(path, FLAGS[mode], 0o600)),
   read: (fd, into, offset, length, position) => fs.readSync(fd, into, offset, length, position),
@@ -190,8 +193,8 @@ export const realDisk: Disk = {
   fchmod: (fd, mode) => fs.fchmodSync(fd, mode),
   fchown: (fd, uid, gid) => fs.fchownSync(fd, uid, gid),
   lchown: (path, uid, gid) => fs.lchownSync(path, uid, gid),
-  futimes: (fd, atime, mtime) => fs.futimesSync(fd, atime, mtime),
-  lutimes: (path, atime, mtime) => fs.lutimesSync(path, atime, mtime),
+  futimes: (fd, atime, mtime) => fs.futimesSync(fd, stamp(atime), stamp(mtime)),
+  lutimes: (path, atime, mtime) => fs.lutimesSync(path, stamp(atime), stamp(mtime)),
   free(path) {
     const s = fs.statfsSync(path)
     return s.bavail * s.bsize

@@ -22,7 +22,7 @@ export function findAttributeTools(disk: Disk, folders = FOLDERS): AttributeTool
   return xargs === null || getfattr === null ? null : { xargs, getfattr }
 }
 
-function findProgram(disk: Disk, name: string, folders: readonly string[]): string | null {
+export function findProgram(disk: Disk, name: string, folders: readonly string[] = FOLDERS): string | null {
   for (const folder of folders) {
     try {
       if (disk.stat(`${folder}/${name}`).kind === 'file') return `${folder}/${name}`

@@ -1,0 +1,114 @@
+import path from 'node:path'
+import { MANIFEST_NAME } from '../archive/manifest.ts'
+import { DEFAULT_LIMITS } from '../archive/reader.ts'
+import type { Stage, StageContext, StageFactory, Steps } from '../engine/stage.ts'
+import { BackupError } from '../lib/errors.ts'
+import { checkEntries } from './check/check-entries.ts'
+import { checkParts } from './check/check-parts.ts'
+import { CHECK_FILES, checkSlot, noteDamage, verifySpec, type CheckSlot } from './check/slot.ts'
+import type { OpenArchive, Parts } from './parts.ts'
+import { copyManifest } from './restore/manifest-copy.ts'
+import { warmArchive } from './restore/site.ts'
+
+/**
+ * Proves an archive: every part against its recorded SHA-256, the structure, and every entry's content
+ * against CRC and manifest. Fails with VERIFY_FAILED, but only when everything damaged has been named.
+ */
+export const checkArchiveStage: StageFactory<Parts> = (parts): Stage => ({
+  name: 'check-archive',
+  domain: 'verify',
+  weight: () => 1,
+  async *run(ctx): Steps {
+    const slot = checkSlot(ctx)
+    if (slot.phase === 'parts') {
+      begin(ctx)
+      yield* checkParts(ctx)
+      slot.phase = 'open'
+      yield { step: 'opening the archive' }
+    }
+    const archive = slot.phase === 'end' ? null : openChecked(ctx, parts, slot)
+    if (archive !== null) yield* checkContent(ctx, parts, archive, slot)
+    slot.phase = 'end'
+    yield* verdict(ctx, slot)
+  },
+})
+
+function begin(ctx: StageContext): void {
+  ctx.setArchive(path.basename(verifySpec(ctx).archive))
+  const part = ctx.part('archive')
+  part.critical = true
+  part.status = 'running'
+}
+
+/** Null if it cannot be opened at all; what is wrong is noted. A damaged structure is searched for its entries. */
+function openChecked(ctx: StageContext, parts: Parts, slot: CheckSlot): OpenArchive | null {
+  const open = (salvage: boolean): OpenArchive => {
+    const options = { limits: DEFAULT_LIMITS, salvage }
+    const { archive, identity } = warmArchive(ctx, parts, verifySpec(ctx).archive, options, slot.archive)
+    slot.archive = identity
+    return archive
+  }
+  try {
+    return open(slot.salvaged)
+  } catch (error) {
+    if (!isDamage(error) || (error.code === 'ARCHIVE_NOT_FOUND' && slot.damaged === 0)) throw error
+    noteDamage(ctx, path.basename(verifySpec(ctx).archive), error.message)
+    if (slot.salvaged || error.code !== 'ARCHIVE_DAMAGED') return null
+  }
+  slot.salvaged = true
+  try {
+    const archive = open(true)
+    for (const { entry, message } of archive.damage.slice(1)) noteDamage(ctx, entry?.path ?? 'the archive', message)
+    return archive
+  } catch (error) {
+    if (!isDamage(error)) throw error
+    return null
+  }
+}
+
+function isDamage(error: unknown): error is BackupError {
+  const codes = ['ARCHIVE_DAMAGED', 'ARCHIVE_NOT_FOUND', 'ARCHIVE_UNSUPPORTED', 'LIMIT_EXCEEDED']
+  return error instanceof BackupError && codes.includes(error.code)
+}
+
+async function* checkContent(ctx: StageContext, parts: Parts, archive: OpenArchive, slot: CheckSlot): Steps {
+  if (slot.phase === 'open') {
+    slot.manifest = findManifest(archive)
+    slot.phase = 'manifest'
+    yield { step: 'reading the manifest' }
+  }
+  if (slot.phase === 'manifest') {
+    yield* readManifest(ctx, archive, slot)
+    slot.phase = 'entries'
+    yield { step: 'checking' }
+  }
+  yield* checkEntries(ctx, parts, archive)
+}
+
+/** Ours is the last entry. */
+function findManifest(archive: OpenArchive): number | null {
+  for (const entry of archive.entries(Math.max(0, archive.count - 2))) {
+    if (entry.kind === 'file' && entry.path.toString('latin1') === MANIFEST_NAME) return entry.index
+  }
+  return null
+}
+
+async function* readManifest(ctx: StageContext, archive: OpenArchive, slot: CheckSlot): Steps {
+  if (slot.manifest === null) return
+  for (const entry of archive.entries(slot.manifest)) {
+    slot.copy ??= { stored: 0, plain: 0, crc: 0 }
+    slot.manifestReady = yield* copyManifest(ctx, archive, entry, slot.copy, CHECK_FILES.manifest)
+    return
+  }
+}
+
+async function* verdict(ctx: StageContext, slot: CheckSlot): Steps {
+  const part = ctx.part('archive')
+  part.status = slot.damaged === 0 ? 'completed' : 'failed'
+  if (slot.damaged === 0) return
+  const more = slot.damaged > slot.names.length ? ` and ${slot.damaged - slot.names.length} more` : ''
+  const message = `${slot.damaged} damaged: ${slot.names.join(', ')}${more}`
+  part.error = message
+  yield { step: 'checking', durable: true }
+  throw new BackupError('VERIFY_FAILED', message, { data: { damaged: slot.damaged } })
+}

@@ -1,0 +1,20 @@
+import type { Codec } from '../archive/codec.ts'
+import type { OpenArchive, OpenOptions } from '../archive/open-archive.ts'
+import type { Disk } from '../lib/disk.ts'
+import type { ProgramOptions, ProgramResult } from '../lib/program.ts'
+
+export type { ArchivePart, OpenArchive, OpenOptions } from '../archive/open-archive.ts'
+
+/** What the restore and verify stages may ask for; the composition root provides it. */
+export interface Parts {
+  /** `lastPart`: path of `x.zip`. ARCHIVE_NOT_FOUND, ARCHIVE_DAMAGED, ARCHIVE_UNSUPPORTED, LIMIT_EXCEEDED. */
+  openArchive(disk: Disk, lastPart: string, options: OpenOptions): OpenArchive
+  codec(): Codec
+  /** Folders of the engine itself (state, settings, keys, program): a restore never writes there (S-RES-7). */
+  ownPlaces(): readonly string[]
+  /** Absolute path of `setfattr`, or null where it is not installed. */
+  readonly setfattr: string | null
+  readonly run: (path: string, args: readonly string[], options: ProgramOptions) => ProgramResult
+  /** Whether the process may set owners. */
+  readonly root: boolean
+}

@@ -1,0 +1,250 @@
+import type { StageContext } from '../../engine/stage.ts'
+import { writeFully } from '../../lib/disk.ts'
+import { BackupError, errnoOf } from '../../lib/errors.ts'
+import type { Parts } from '../parts.ts'
+import { type Folder, reachable } from './handles.ts'
+import { noteFolder, noteLink, type FolderNote, type LinkNote } from './lists.ts'
+import type { Metadata } from './metadata.ts'
+import type { Item } from './plan.ts'
+import { faultOf, report, type Fault } from './report.ts'
+import type { Site } from './site.ts'
+import { FILES, restoreSpec, type ExtractSlot } from './slots.ts'
+import { writeSparse } from './sparse.ts'
+import { setAttributes, type Attributed } from './xattrs.ts'
+
+type Action =
+  | { readonly kind: 'file'; readonly item: Item; readonly name: string | null }
+  | { readonly kind: 'folder'; readonly item: Item; readonly note: FolderNote }
+  | { readonly kind: 'link'; readonly item: Item; readonly note: LinkNote }
+  | { readonly kind: 'fault'; readonly path: Buffer; readonly fault: Fault }
+
+/** A staged file whose bytes are on their way to the disk. */
+interface Pending {
+  readonly fd: number
+  done: Promise<unknown>
+}
+
+/** Files from this size on are looked through for runs of zeros. Bytes. */
+const SPARSE_FROM = 64 << 10
+
+/**
+ * What has been unpacked since the last safe point. Nothing of it has its name yet: `place` waits
+ * until all of it is on the disk and only then renames, in the archive's order (R27, R29). Doing a
+ * batch again after a kill gives the same names the same content.
+ */
+export class Batch implements AsyncDisposable {
+  readonly #ctx: StageContext
+  readonly #parts: Parts
+  readonly #site: Site
+  readonly #slot: ExtractSlot
+  readonly #actions: Action[] = []
+  readonly #pending = new Set<Pending>()
+  readonly #attributes: (Attributed & { readonly pending: Pending })[] = []
+  readonly #ownFiles: ReadonlySet<string>
+  #failure: unknown = null
+  #bytes = 0
+
+  constructor(ctx: StageContext, parts: Parts, site: Site, slot: ExtractSlot) {
+    this.#ctx = ctx
+    this.#parts = parts
+    this.#site = site
+    this.#slot = slot
+    this.#ownFiles = new Set(site.archive.parts.map((part) => `${part.dev}:${part.ino}`))
+  }
+
+  get size(): number {
+    return this.#actions.length
+  }
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  fault(path: Buffer, fault: Fault): void {
+    this.#actions.push({ kind: 'fault', path, fault })
+  }
+  folder(item: Item, note: FolderNote): void {
+    this.#actions.push({ kind: 'folder', item, note })
+  }
+  link(item: Item, note: LinkNote): void {
+    this.#actions.push({ kind: 'link', item, note })
+  }
+
+  /** Writes a small file to the staging folder and begins to sync it. */
+  file(item: Item, bytes: Buffer, metadata: Metadata, xattrs: Record<string, string>): void {
+    const { disk } = this.#ctx
+    const { name, fd } = this.#site.staging.create()
+    try {
+      if (bytes.length < SPARSE_FROM) writeFully(disk, fd, bytes, 0)
+      else if (writeSparse(disk, fd, bytes, 0)) disk.truncate(fd, bytes.length)
+    } catch (error) {
+      disk.close(fd)
+      this.#site.staging.remove(name)
+      throw error
+    }
+    this.staged(item, name, fd, metadata, xattrs)
+  }
+
+  /** Takes over a complete file in the staging folder; its handle is closed here. */
+  staged(item: Item, name: string, fd: number, metadata: Metadata, xattrs: Record<string, string>): void {
+    this.#actions.push({ kind: 'file', item, name })
+    this.#bytes += item.entry.size
+    const pending: Pending = { fd, done: Promise.resolve() }
+    this.#pending.add(pending)
+    applyMetadata(this.#ctx, fd, metadata)
+    if (Object.keys(xattrs).length > 0) this.#attributes.push({ file: name, xattrs, pending })
+    else this.#sync(pending)
+  }
+
+  /** A file that has its name already: an earlier process was killed after the rename. */
+  placed(item: Item): void {
+    this.#actions.push({ kind: 'file', item, name: null })
+  }
+
+  /** Gives everything its name, in order, once all of it is durable. */
+  async place(): Promise<void> {
+    this.#setAttributes()
+    await this.#settle()
+    for (const action of this.#actions) this.#do(action)
+    await this.#site.tree.sync()
+    this.#actions.length = 0
+    this.#bytes = 0
+  }
+
+  /** Removes what has not been placed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { pending } of this.#attributes) this.#sync(pending)
+    await Promise.allSettled([...this.#pending].map((pending) => pending.done))
+    for (const action of this.#actions) {
+      if (action.kind !== 'file' || action.name === null || action.name === this.#slot.open?.name) continue
+      this.#site.staging.remove(action.name)
+    }
+    this.#actions.length = 0
+  }
+
+  #sync(pending: Pending): void {
+    const { disk } = this.#ctx
+    pending.done = disk.fsyncAsync(pending.fd).then(
+      () => this.#close(pending),
+      (error: unknown) => {
+        this.#failure ??= error // a file whose sync failed is never placed: `place` throws
+        this.#close(pending)
+      },
+    )
+  }
+
+  #close(pending: Pending): void {
+    this.#pending.delete(pending)
+    this.#ctx.disk.close(pending.fd)
+  }
+
+  async #settle(): Promise<void> {
+    while (this.#pending.size > 0) await Promise.all([...this.#pending].map((pending) => pending.done))
+    if (this.#failure !== null) throw this.#failure
+  }
+
+  #setAttributes(): void {
+    const files = this.#attributes.splice(0)
+    if (files.length === 0) return
+    const whole = setAttributes(this.#parts, reachable(this.#site.staging.folder), files)
+    if (!whole) sayNotKept(this.#ctx, this.#slot)
+    for (const { pending } of files) this.#sync(pending)
+  }
+
+  #do(action: Action): void {
+    if (action.kind === 'fault') {
+      report(this.#ctx, this.#slot, action.path, action.fault)
+      return
+    }
+    try {
+      if (action.kind === 'file') this.#placeFile(action.item, action.name)
+      else if (action.kind === 'folder') this.#placeFolder(action.item, action.note)
+      else noteLink(this.#ctx.file(FILES.links), action.note)
+      this.#count(action.item)
+    } catch (error) {
+      const fault = faultOf(error)
+      if (action.kind === 'file' && action.name !== null) this.#site.staging.remove(action.name)
+      report(this.#ctx, this.#slot, action.item.entry.path, fault)
+    }
+  }
+
+  #placeFile(item: Item, name: string | null): void {
+    const { disk } = this.#ctx
+    const folder = this.#open(item.components.slice(0, -1))
+    if (name === null) return
+    const leaf = item.components.at(-1) ?? Buffer.alloc(0)
+    if (restoreSpec(this.#ctx).mode === 'inplace') this.#guard(folder, leaf)
+    disk.rename(this.#site.staging.path(name), folder.child(leaf))
+    this.#site.tree.changed(folder)
+  }
+
+  /** An existing file may be replaced; anything else, and the archive itself, may not. */
+  #guard(folder: Folder, leaf: Buffer): void {
+    let present
+    try {
+      present = this.#ctx.disk.lstat(folder.child(leaf))
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return
+      throw error
+    }
+    if (present.kind !== 'file') throw refused(`a ${present.kind} of this name is there already`)
+    if (this.#ownFiles.has(`${present.dev}:${present.ino}`)) throw refused('it would replace the archive itself')
+  }
+
+  #placeFolder(item: Item, note: FolderNote): void {
+    if (note.ifThere === true) {
+      if (restoreSpec(this.#ctx).mode === 'inplace') return // not asked for: an existing folder stays as it is
+    } else {
+      const folder = this.#open(item.components, true)
+      this.#ctx.disk.fchmod(folder.fd, (this.#ctx.disk.fstat(folder.fd).mode & 0o777) | 0o700)
+    }
+    noteFolder(this.#ctx.file(FILES.folders), note)
+  }
+
+  /** Opens a folder, making what is missing. `named`: the last one has an entry of its own. */
+  #open(components: readonly Buffer[], named = false): Folder {
+    const { folder, unnamed } = this.#site.tree.open(components, true)
+    for (const length of unnamed) {
+      if (named && length === components.length) continue
+      noteFolder(this.#ctx.file(FILES.implied), { path: joined(components.slice(0, length)), metadata: null })
+    }
+    return folder
+  }
+
+  #count(item: Item): void {
+    const { entry } = item
+    const file = entry.kind === 'file'
+    const part = this.#ctx.part('archive')
+    if (file) part.files++
+    if (file) part.bytes += entry.size
+    this.#ctx.count({
+      entries: 1,
+      files: file ? 1 : 0,
+      bytesRead: entry.stored,
+      bytesWritten: file ? entry.size : 0,
+    })
+  }
+}
+
+const refused = (why: string): BackupError => new BackupError('ENTRY_REFUSED', why)
+
+const SLASH = Buffer.from('/')
+
+export function joined(components: readonly Buffer[]): Buffer {
+  return Buffer.concat(components.flatMap((name, i) => (i === 0 ? [name] : [SLASH, name])))
+}
+
+/** Owner first: changing it takes the setuid bits away. */
+export function applyMetadata(ctx: StageContext, fd: number, metadata: Metadata): void {
+  const { disk } = ctx
+  if (metadata.uid !== null && metadata.gid !== null) disk.fchown(fd, metadata.uid, metadata.gid)
+  disk.fchmod(fd, metadata.mode)
+  disk.futimes(fd, metadata.mtime, metadata.mtime)
+}
+
+/** Said once per restore. */
+export function sayNotKept(ctx: StageContext, slot: Pick<ExtractSlot, 'metadata'>): void {
+  if (slot.metadata++ > 0) return
+  const hint = 'setfattr is not installed, or the file system does not take them'
+  ctx.warn('not_restored', `extended attributes of some files could not be set (${hint})`)
+}
+

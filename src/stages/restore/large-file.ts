@@ -1,0 +1,141 @@
+import type { StageContext } from '../../engine/stage.ts'
+import { errnoOf } from '../../lib/errors.ts'
+import { crcCombine } from '../../archive/crc.ts'
+import type { UnpackedPiece } from '../../archive/unpack-entry.ts'
+import type { Restart } from '../../archive/reader.ts'
+import { BLOCK, ContentDigest, digestFor } from './content-digest.ts'
+import { contentFault } from './contents.ts'
+import { placeOf, samePlace } from './handles.ts'
+import type { Item } from './plan.ts'
+import type { Fault } from './report.ts'
+import type { Staging } from './staging.ts'
+import { FILES, START, type OpenFile } from './slots.ts'
+import { writeSparse } from './sparse.ts'
+
+/** `sha256` covers at most this much, so that its state can be had again by reading. Bytes. */
+const WHOLE = 16 << 20
+
+/**
+ * A file that is written in several pieces, and perhaps in several processes: at a safe point its
+ * length, CRC and place in the archive go into the slot; what lies beyond that length never happened.
+ */
+export class LargeFile {
+  readonly item: Item
+  readonly name: string
+  readonly fd: number
+  readonly #ctx: StageContext
+  readonly #digest: ContentDigest | null
+  #at: Restart
+  #crc: number
+  /** The end of what was written is a hole. */
+  #hole = false
+
+  private constructor(ctx: StageContext, item: Item, fd: number, from: Restart, crc: number) {
+    this.#ctx = ctx
+    this.item = item
+    this.name = nameOf(item)
+    this.fd = fd
+    this.#at = from
+    this.#crc = crc
+    this.#digest = digestFor(item.line?.digest ?? null)
+  }
+
+  static begin(ctx: StageContext, staging: Staging, item: Item): LargeFile {
+    staging.remove(nameOf(item))
+    const fd = ctx.disk.open(staging.path(nameOf(item)), 'create')
+    return new LargeFile(ctx, item, fd, START, 0)
+  }
+
+  /** Goes on at the last safe point; null if what was recorded cannot be proven to be there (then it begins again). */
+  static resume(ctx: StageContext, staging: Staging, item: Item, open: OpenFile): LargeFile | null {
+    const fd = openStaged(ctx, staging, open)
+    if (fd === null) return null
+    ctx.disk.truncate(fd, open.plain)
+    const file = new LargeFile(ctx, item, fd, { stored: open.stored, plain: open.plain }, open.crc)
+    if (file.#reload()) return file
+    ctx.disk.close(fd)
+    return null
+  }
+
+  get at(): Restart {
+    return this.#at
+  }
+
+  write(piece: UnpackedPiece): void {
+    this.#hole = writeSparse(this.#ctx.disk, this.fd, piece.bytes, this.#at.plain)
+    this.#crc = crcCombine(this.#crc, piece.crc, piece.bytes.length)
+    this.#at = piece.next
+    if (this.#digest === null) return
+    if (this.#digest.blocks && piece.bytes.length === BLOCK && this.#digest.atBlock) this.#digest.block(piece.sha256)
+    else this.#digest.update(piece.bytes)
+  }
+
+  /** Makes what is written durable and says where to go on. The pieces are whole blocks, so this is at a block's end. */
+  async cut(): Promise<OpenFile> {
+    this.#lengthen()
+    await this.#ctx.disk.fsyncAsync(this.fd)
+    if (this.#digest?.blocks === true) this.#digest.save(this.#ctx.file(FILES.blocks(this.item.entry.index)))
+    return this.#note(false)
+  }
+
+  /** After the last piece: null if all is proven. */
+  finish(): Fault | null {
+    this.#lengthen()
+    if (this.#at.plain !== this.item.entry.size) {
+      return { kind: 'damaged', message: 'the content is shorter than announced' }
+    }
+    return contentFault(this.item, this.#crc, this.#digest?.digest() ?? null)
+  }
+
+  done(): OpenFile {
+    return this.#note(true)
+  }
+
+  #note(done: boolean): OpenFile {
+    const place = placeOf(this.#ctx.disk.fstat(this.fd))
+    const { stored, plain } = this.#at
+    return { ...place, index: this.item.entry.index, name: this.name, stored, plain, crc: this.#crc, done }
+  }
+
+  #lengthen(): void {
+    if (this.#hole) this.#ctx.disk.truncate(this.fd, this.#at.plain)
+    this.#hole = false
+  }
+
+  /** Brings the digest to where the file is: from the side file, or by reading a prefix of at most 16 MiB. */
+  #reload(): boolean {
+    if (this.#digest === null) return true
+    const { plain } = this.#at
+    if (this.#digest.blocks) {
+      const blocks = this.#ctx.file(FILES.blocks(this.item.entry.index))
+      return plain % BLOCK === 0 && this.#digest.load(blocks, plain / BLOCK)
+    }
+    if (plain > WHOLE) return false
+    const buffer = Buffer.allocUnsafe(Math.min(plain, BLOCK))
+    for (let at = 0; at < plain;) {
+      const got = this.#ctx.disk.read(this.fd, buffer, 0, Math.min(buffer.length, plain - at), at)
+      if (got === 0) return false
+      this.#digest.update(buffer.subarray(0, got))
+      at += got
+    }
+    return true
+  }
+}
+
+const nameOf = (item: Item): string => `large-${item.entry.index}`
+
+/** The staged file that the slot names, if it is still that one and long enough. */
+export function openStaged(ctx: StageContext, staging: Staging, open: OpenFile): number | null {
+  let fd: number
+  try {
+    fd = ctx.disk.open(staging.path(open.name), 'update')
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return null
+    throw error
+  }
+  const stat = ctx.disk.fstat(fd)
+  if (stat.kind === 'file' && samePlace(placeOf(stat), open) && stat.size >= open.plain) return fd
+  ctx.disk.close(fd)
+  return null
+}
+
