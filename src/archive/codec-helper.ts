@@ -7,6 +7,10 @@ export interface Pending {
   readonly settle: (reply: Reply | null) => void
 }
 
+const SPARES = 2
+/** MiB: short-lived buffers are freed when the young generation is full, so it is kept small. */
+const YOUNG = 2
+
 const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './codec-thread.ts' : './codec-thread.js', import.meta.url)
 
 /**
@@ -18,13 +22,20 @@ export class Helper {
   readonly #worker: Worker
   readonly #port: MessagePort
   readonly #pending = new Map<number, Pending>()
+  /** Memory of answered requests, at most one for each that may wait. */
+  readonly #spares: ArrayBuffer[] = []
   #next = 1
   #alive = true
 
   constructor(entry: URL = ENTRY) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
-    this.#worker = new Worker(entry, { workerData: port2, transferList: [port2], name: 'codec' })
+    this.#worker = new Worker(entry, {
+      workerData: port2,
+      transferList: [port2],
+      name: 'codec',
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG },
+    })
     this.#worker.unref()
     this.#worker.once('exit', () => this.#died())
     this.#worker.once('error', () => this.#died())
@@ -41,7 +52,7 @@ export class Helper {
 
   send(pending: Pending): void {
     const id = this.#next++
-    const { request, transfer } = toRequest(id, pending.work)
+    const { request, transfer } = toRequest(id, pending.work, this.#spares.pop())
     this.#pending.set(id, pending)
     this.#hold()
     this.#port.postMessage(request, transfer)
@@ -63,6 +74,7 @@ export class Helper {
   }
 
   #take(reply: Reply): void {
+    if (reply.spare !== null && this.#spares.length < SPARES) this.#spares.push(reply.spare)
     const pending = this.#pending.get(reply.id)
     this.#pending.delete(reply.id)
     this.#hold()

@@ -13,6 +13,8 @@ export interface UnpackWork {
 export interface Request {
   readonly id: number
   readonly work: Work
+  /** Holds all bytes of the work. */
+  readonly buffer: ArrayBuffer
 }
 
 /** `data` null: the input itself (nothing is sent back that the other side has). */
@@ -26,9 +28,13 @@ export interface Result {
 export interface Reply {
   readonly id: number
   readonly results: readonly Result[]
+  /** The request's memory, given back to be used again. */
+  readonly spare: ArrayBuffer | null
   readonly error: ErrorRecord | null
 }
 
+/** Memory of requests comes in such pieces, so that it can be used again for the next. */
+const ROUND = 64 << 10
 /** Buffers from this length on own their memory alone (Node's pool serves small ones only). */
 const OWN_FROM = 64 << 10
 
@@ -41,9 +47,11 @@ function inputOf(job: PackJob | UnpackJob): Uint8Array {
  * hundredth of the work and keeps the originals here, so that the work can be done again if the
  * helper dies.
  */
-export function toRequest(id: number, work: Work): { request: Request; transfer: ArrayBuffer[] } {
+export function toRequest(id: number, work: Work, spare?: ArrayBuffer): { request: Request; transfer: ArrayBuffer[] } {
   const total = work.jobs.reduce((sum, job) => sum + inputOf(job).length, 0)
-  const all = new Uint8Array(total)
+  const fits = spare !== undefined && spare.byteLength >= total
+  const buffer = fits ? spare : new ArrayBuffer(Math.ceil(total / ROUND) * ROUND)
+  const all = new Uint8Array(buffer)
   let at = 0
   const place = (bytes: Uint8Array): Uint8Array => {
     all.set(bytes, at)
@@ -54,7 +62,7 @@ export function toRequest(id: number, work: Work): { request: Request; transfer:
     work.op === 'pack'
       ? { op: 'pack', jobs: work.jobs.map((job) => ({ ...job, bytes: place(job.bytes) })) }
       : { op: 'unpack', jobs: work.jobs.map((job) => ({ ...job, data: place(job.data) })) }
-  return { request: { id, work: copied }, transfer: [all.buffer] }
+  return { request: { id, work: copied, buffer }, transfer: [buffer] }
 }
 
 /** Does the work in the calling thread. ARCHIVE_DAMAGED from the first job that fails. */
@@ -67,21 +75,21 @@ export function runWork(work: Work): Result[] {
   }
   return work.jobs.map((job) => {
     const { bytes, crc, sha256 } = unpackBlock(job)
-    return { data: bytes === job.data ? null : bytes, method: job.method, crc, sha256 }
+    return { data: bytes === job.data || job.proof === true ? null : bytes, method: job.method, crc, sha256 }
   })
 }
 
 /** Answers a request; large results are handed over, small ones (and shared constants) copied. */
-export function answer({ id, work }: Request): { reply: Reply; transfer: ArrayBuffer[] } {
+export function answer({ id, work, buffer }: Request): { reply: Reply; transfer: ArrayBuffer[] } {
   try {
     const transfer: ArrayBuffer[] = []
     const results = runWork(work).map((result) => {
       const data = result.data === null ? null : handOver(result.data, transfer)
       return { ...result, data, sha256: new Uint8Array(result.sha256) }
     })
-    return { reply: { id, results, error: null }, transfer }
+    return { reply: { id, results, spare: buffer, error: null }, transfer: [...transfer, buffer] }
   } catch (error) {
-    return { reply: { id, results: [], error: asBackupError(error, 'codec').toRecord() }, transfer: [] }
+    return { reply: { id, results: [], spare: null, error: asBackupError(error, 'codec').toRecord() }, transfer: [] }
   }
 }
 

@@ -14,6 +14,8 @@ export interface PackJob {
   readonly mode: 'whole' | 'block'
   /** 1–9; 0 = store only (method 'store' for `whole`; stored deflate blocks for `block`). */
   readonly level: number
+  /** False: nobody asks for the SHA-256; the result holds none. */
+  readonly sha256?: false
 }
 
 export interface Packed {
@@ -31,6 +33,8 @@ export interface UnpackJob {
   readonly method: 'store' | 'deflate'
   /** Plain length expected; the data must give exactly that, and end with its last byte. */
   readonly size: number
+  /** Only whether it unpacks, and its CRC, are wanted: the result holds neither bytes nor SHA-256. */
+  readonly proof?: true
 }
 
 export interface Unpacked {
@@ -55,6 +59,8 @@ export interface CodecOptions {
   /** Another thread entry, for tests. */
   readonly entry?: URL
 }
+
+const NONE = new Uint8Array(0)
 
 /** Batches that wait at one helper: one being worked on, one so that it never runs dry. */
 const QUEUE = 2
@@ -100,7 +106,7 @@ class ThreadedCodec implements Codec {
     const results = await this.#run({ op: 'unpack', jobs })
     return jobs.map((job, i) => {
       const { data, crc, sha256 } = at(results, i)
-      return { bytes: data ?? job.data, crc, sha256: asBuffer(sha256) }
+      return { bytes: data ?? (job.proof === true ? NONE : job.data), crc, sha256: asBuffer(sha256) }
     })
   }
 

@@ -73,9 +73,11 @@ function deflateWhole(bytes: Uint8Array, level: number): Buffer | null {
   return packed.length < bytes.length ? packed : null
 }
 
-function pack({ bytes, mode, level }: PackJob): Packed {
+const NONE = Buffer.alloc(0)
+
+function pack({ bytes, mode, level, sha256: wanted }: PackJob): Packed {
   const packed = mode === 'block' ? deflateBlock(bytes, level) : deflateWhole(bytes, level)
-  const digests = { crc: zlib.crc32(bytes), sha256: sha256(bytes) }
+  const digests = { crc: zlib.crc32(bytes), sha256: wanted === false ? NONE : sha256(bytes) }
   return packed === null
     ? { data: bytes, method: 'store', ...digests }
     : { data: packed, method: 'deflate', ...digests }
@@ -91,10 +93,11 @@ export function packBlock(job: PackJob): Packed {
 }
 
 /** ARCHIVE_DAMAGED if the data does not give exactly `size` bytes. */
-export function unpackBlock({ data, method, size }: UnpackJob): Unpacked {
+export function unpackBlock({ data, method, size, proof }: UnpackJob): Unpacked {
   if (method === 'store' && data.length !== size) {
     throw damaged(`${data.length} bytes are stored; ${size} were announced`)
   }
   const bytes = method === 'store' ? data : inflateExactly(data, size)
+  if (proof === true) return { bytes: NONE, crc: zlib.crc32(bytes), sha256: NONE }
   return { bytes, crc: zlib.crc32(bytes), sha256: sha256(bytes) }
 }

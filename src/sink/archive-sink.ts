@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { BackupError } from '../lib/errors.ts'
+import { discarded } from '../lib/scavenge.ts'
 import { escapeName } from '../lib/entry-path.ts'
 import { crcCombine } from '../archive/crc.ts'
 import type { Codec, Packed } from '../archive/codec.ts'
@@ -9,8 +10,8 @@ import type { Entry, SourceItem } from '../source/source.ts'
 import { Batcher } from './batcher.ts'
 import { Directory } from './directory.ts'
 import { PartWriter } from './part-writer.ts'
-import { Pipeline } from './pipeline.ts'
-import { readAhead, BLOCK } from './read-ahead.ts'
+import { contentOf, Pipeline } from './pipeline.ts'
+import { readAhead, BLOCK, WHOLE_DIGEST } from './read-ahead.ts'
 import { newSlot, type OpenSlot, type SinkSlot } from './sink-slot.ts'
 import { Warm } from './warm.ts'
 import type { Sink, Taken } from './sink.ts'
@@ -59,6 +60,8 @@ export class ArchiveSink implements Sink {
       if (task === null) break
       this.#slot.applied++
       const progress = await this.#apply(task, taken)
+      contentOf(task)?.release()
+      discarded(weightOf(task))
       warm.note(weightOf(task), this.#ctx.clock.mono())
       yield progress
       if (task.type === 'abort') this.#parts.removeAfter(this.#slot.removeTo)
@@ -93,11 +96,11 @@ export class ArchiveSink implements Sink {
         taken(task.item, null)
         return { step: task.item.type === 'pause' ? task.item.message : 'packing' }
       case 'whole':
-        return this.#whole(task, task.content === null ? null : await task.content, taken)
+        return this.#whole(task, task.content === null ? null : await task.content.packed, taken)
       case 'begin':
         return this.#open(task)
       case 'block':
-        return this.#block(task.entry, await task.content, task.length)
+        return this.#block(task.entry, await task.content.packed, task.length)
       case 'end':
         return this.#close(task, taken)
       case 'abort':
@@ -145,7 +148,7 @@ export class ArchiveSink implements Sink {
   #block(entry: Entry, packed: Packed, length: number): Progress {
     const open = this.#opened()
     this.#parts.write(packed.data)
-    this.#ctx.file(this.#blocks()).write(packed.sha256)
+    if (packed.sha256.length > 0) this.#ctx.file(this.#blocks()).write(packed.sha256)
     open.at += length
     open.stored += packed.data.length
     open.crc = crcCombine(open.crc, packed.crc, length)
@@ -168,7 +171,7 @@ export class ArchiveSink implements Sink {
     }
     this.#parts.unhold()
     const digest = task.sha256 === null ? this.#blockDigest() : `sha256:${task.sha256}`
-    this.#dropBlocks()
+    this.#dropBlocks(open.identity.size)
     this.#slot.open = null
     this.#slot.attempts = 0
     this.#finishEntry(totals)
@@ -185,7 +188,7 @@ export class ArchiveSink implements Sink {
     this.#slot.removeTo = this.#parts.rewind({ part: open.part, offset: open.offset })
     this.#slot.attempts = open.attempts
     this.#slot.open = null
-    this.#dropBlocks()
+    this.#dropBlocks(open.identity.size)
     return { step: 'packing', durable: true }
   }
 
@@ -210,7 +213,8 @@ export class ArchiveSink implements Sink {
   #blocks(): string {
     return `blocks-${this.#slot.blocks}`
   }
-  #dropBlocks(): void {
+  #dropBlocks(size: number): void {
+    if (size <= WHOLE_DIGEST) return // its digest was taken as a whole: there is no list
     this.#ctx.drop(this.#blocks())
     this.#slot.blocks++
   }

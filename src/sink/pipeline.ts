@@ -1,11 +1,10 @@
-import type { Packed } from '../archive/codec.ts'
-import type { Batcher } from './batcher.ts'
+import type { Batcher, Underway } from './batcher.ts'
 import { weightOf, type Task } from './task.ts'
 
 /** Tasks in flight at most, whatever their size. */
 const MOST_TASKS = 512
 
-export const contentOf = (task: Task): Promise<Packed> | null =>
+export const contentOf = (task: Task): Underway | null =>
   task.type === 'whole' || task.type === 'block' ? task.content : null
 
 /**
@@ -45,14 +44,14 @@ export class Pipeline implements Disposable {
     this.#weight -= weightOf(task)
     this.#left++
     const content = contentOf(task)
-    if (content !== null) this.#batcher.hurry(content)
+    if (content !== null) this.#batcher.hurry(content.packed)
     return task
   }
 
   #push(task: Task): void {
     this.#queue.push(task)
     this.#weight += weightOf(task)
-    contentOf(task)?.catch(() => 'thrown where the task is applied')
+    contentOf(task)?.packed.catch(() => 'thrown where the task is applied')
   }
 
   [Symbol.dispose](): void {

@@ -1,7 +1,6 @@
 import { createHash, type Hash } from 'node:crypto'
 import zlib from 'node:zlib'
 import { BackupError, errnoOf } from '../lib/errors.ts'
-import type { Packed } from '../archive/codec.ts'
 import {
   sameIdentity,
   type Entry,
@@ -10,7 +9,7 @@ import {
   type OpenEntry,
   type SourceItem,
 } from '../source/source.ts'
-import type { Batcher } from './batcher.ts'
+import type { Batcher, Underway } from './batcher.ts'
 import type { Task } from './task.ts'
 
 export const BLOCK = 1 << 20
@@ -102,7 +101,7 @@ export async function* readAhead(
 function tasksOf(item: SourceItem, options: ReadOptions): Iterable<Task> | AsyncGenerator<Task, void, undefined> {
   if (item.type !== 'entry') return [{ type: 'pass', item }]
   if (item.kind !== 'file') {
-    const content = item.kind === 'symlink' ? options.batcher.add(linkJob(item)) : null
+    const content = item.kind === 'symlink' ? packLink(item, options.batcher) : null
     return [{ type: 'whole', entry: item, size: item.link?.length ?? 0, content, changed: false }]
   }
   if (item.stat.size > options.maxFile) {
@@ -118,11 +117,12 @@ function tasksOf(item: SourceItem, options: ReadOptions): Iterable<Task> | Async
   return item.stat.size <= BLOCK ? [smallFile(item, options)] : largeFile(item, options, null)
 }
 
-const linkJob = (entry: Entry): { bytes: Uint8Array; mode: 'whole'; level: number } => ({
-  bytes: Uint8Array.from(entry.link ?? []),
-  mode: 'whole',
-  level: 0,
-})
+function packLink(entry: Entry, batcher: Batcher): Underway {
+  const target = entry.link ?? Buffer.alloc(0)
+  const bytes = batcher.room(target.length)
+  bytes.set(target)
+  return batcher.add({ bytes, mode: 'whole', level: 0 })
+}
 
 /** Read whole, proven, and on its way to be packed. */
 function smallFile(entry: Entry, { batcher, level }: ReadOptions): Task {
@@ -231,16 +231,14 @@ async function* blocksOf(entry: Entry, open: OpenEntry, order: BlockOrder): Asyn
   const { batcher, level } = order.options
   for (let at = order.from; at < size; at += BLOCK) {
     const length = Math.min(BLOCK, size - at)
-    const bytes = Buffer.allocUnsafeSlow(length)
+    const memory = batcher.block(length)
+    const bytes = memory.subarray(0, length)
     readBlock(open, bytes, at)
     hash?.update(bytes)
     const stored = order.method === 'store'
-    const content: Promise<Packed> = batcher.alone({
-      bytes,
-      mode: stored ? 'whole' : 'block',
-      level: stored ? 0 : level,
-    })
-    content.catch(() => 'thrown where the block is applied')
+    const job = { bytes, mode: stored ? 'whole' : 'block', level: stored ? 0 : level } as const
+    const content = batcher.alone(hash === null ? job : { ...job, sha256: false }, memory)
+    content.packed.catch(() => 'thrown where the block is applied')
     yield { type: 'block', entry, content, length }
   }
   const changed = provenOrGrown(open, true)

@@ -1,4 +1,5 @@
 import { BackupError } from '../lib/errors.ts'
+import { discarded } from '../lib/scavenge.ts'
 import { displayName } from '../lib/entry-path.ts'
 import { WarmHash, hashStart, type HashPosition } from '../lib/resumable-hash.ts'
 import { crcCombine } from '../archive/crc.ts'
@@ -43,11 +44,14 @@ export async function* proveParts(
   const hash = ctx.keep('prove-hash', () => new WarmHash())
   const prover = new Prover(slot, parts, open.bytes, hash, done)
   for (const batch of batches(open.reader, slot)) {
-    const unpacked = tools.codec.unpack(batch.map(({ block }) => ({ ...block, size: block.plainSize })))
+    const unpacked = tools.codec.unpack(
+      batch.map(({ block }) => ({ ...block, size: block.plainSize, proof: true as const })),
+    )
     unpacked.catch(() => 'thrown below, where it is awaited')
     const bytes = batch.reduce((sum, { block }) => sum + block.data.length, 0)
     await prover.hashOn(bytes + READ / 4)
     prover.take(batch, await named(unpacked, batch))
+    discarded(3 * bytes)
     yield prover.progress()
   }
   while (!prover.hashed) {
