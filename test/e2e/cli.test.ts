@@ -34,6 +34,7 @@ describe('backup, verify, restore', () => {
     expect(made.code).toBe(0)
     const end = final(made)
     expect(end).toMatchObject({ event: 'final', number: 1, status: 'completed', warnings: 0, error: null })
+    expect(end['totals']).toMatchObject({ files: 61, filesExpected: 61 })
     expect(end.id).toMatch(/^\d{8}-\d{6}-\d{6}$/)
     expect(end.artifacts?.map((a) => path.basename(a.path))).toEqual(['first.zip'])
     for (const { path: file, size, sha256: digest } of end.artifacts ?? []) {
