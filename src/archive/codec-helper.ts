@@ -1,5 +1,5 @@
 import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads'
-import { toRequest, type Reply, type Work } from './codec-messages.ts'
+import { bufferFor, toRequest, type Reply, type Work } from './codec-messages.ts'
 
 /** A batch that waits for its answer. `settle(null)`: the helper died, do it elsewhere. */
 export interface Pending {
@@ -17,6 +17,8 @@ const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './codec-thread.ts' : '.
 export class Helper {
   readonly #worker: Worker
   readonly #port: MessagePort
+  /** Buffers of requests answered: never more than were in flight at once. */
+  readonly #spare: ArrayBuffer[] = []
   readonly #pending = new Map<number, Pending>()
   #next = 1
   #alive = true
@@ -41,10 +43,10 @@ export class Helper {
 
   send(pending: Pending): void {
     const id = this.#next++
-    const { request, transfer } = toRequest(id, pending.work)
+    const buffer = bufferFor(pending.work, this.#spare.pop())
     this.#pending.set(id, pending)
     this.#hold()
-    this.#port.postMessage(request, transfer)
+    this.#port.postMessage(toRequest(id, pending.work, buffer), [buffer])
   }
 
   collect(): void {
@@ -63,6 +65,7 @@ export class Helper {
   }
 
   #take(reply: Reply): void {
+    this.#spare.push(reply.buffer)
     const pending = this.#pending.get(reply.id)
     this.#pending.delete(reply.id)
     this.#hold()
