@@ -1,5 +1,5 @@
 import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads'
-import { toRequest, type Reply, type Work } from './codec-messages.ts'
+import { bufferFor, toRequest, type Reply, type Work } from './codec-messages.ts'
 
 /** A batch that waits for its answer. `settle(null)`: the helper died, do it elsewhere. */
 export interface Pending {
@@ -7,7 +7,6 @@ export interface Pending {
   readonly settle: (reply: Reply | null) => void
 }
 
-const SPARES = 2
 /** MiB: short-lived buffers are freed when the young generation is full, so it is kept small. */
 const YOUNG = 2
 
@@ -21,21 +20,16 @@ const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './codec-thread.ts' : '.
 export class Helper {
   readonly #worker: Worker
   readonly #port: MessagePort
+  /** Buffers of requests answered: never more than were in flight at once. */
+  readonly #spare: ArrayBuffer[] = []
   readonly #pending = new Map<number, Pending>()
-  /** Memory of answered requests, at most one for each that may wait. */
-  readonly #spares: ArrayBuffer[] = []
   #next = 1
   #alive = true
 
   constructor(entry: URL = ENTRY) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
-    this.#worker = new Worker(entry, {
-      workerData: port2,
-      transferList: [port2],
-      name: 'codec',
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG },
-    })
+    this.#worker = new Worker(entry, { workerData: port2, transferList: [port2], name: 'codec', resourceLimits: { maxYoungGenerationSizeMb: YOUNG } })
     this.#worker.unref()
     this.#worker.once('exit', () => this.#died())
     this.#worker.once('error', () => this.#died())
@@ -52,10 +46,10 @@ export class Helper {
 
   send(pending: Pending): void {
     const id = this.#next++
-    const { request, transfer } = toRequest(id, pending.work, this.#spares.pop())
+    const buffer = bufferFor(pending.work, this.#spare.pop())
     this.#pending.set(id, pending)
     this.#hold()
-    this.#port.postMessage(request, transfer)
+    this.#port.postMessage(toRequest(id, pending.work, buffer), [buffer])
   }
 
   collect(): void {
@@ -74,7 +68,7 @@ export class Helper {
   }
 
   #take(reply: Reply): void {
-    if (reply.spare !== null && this.#spares.length < SPARES) this.#spares.push(reply.spare)
+    this.#spare.push(reply.buffer)
     const pending = this.#pending.get(reply.id)
     this.#pending.delete(reply.id)
     this.#hold()

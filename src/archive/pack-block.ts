@@ -17,7 +17,8 @@ const SAMPLE = 8 << 10
 const SAMPLES = 4
 /** A sample that keeps more than this share at level 1 is not worth level 6. */
 const INCOMPRESSIBLE = 0.98
-const CHUNK = 256 << 10
+/** Room for any result, so that it is one buffer: what is not written to costs nothing, joined pieces are garbage. */
+const CHUNK = BLOCK + (64 << 10)
 
 const sha256 = (bytes: Uint8Array): Buffer => crypto.hash('sha256', bytes, 'buffer')
 

@@ -188,8 +188,9 @@ describe('crcCombine', () => {
       crc = crcCombine(crc, crc, length)
       length *= 2
     }
+    const one = zlib.crc32(zero)
     let slow = 0
-    for (let i = 0; i < 8192; i++) slow = crcCombine(slow, zlib.crc32(zero), MIB)
+    for (let i = 0; i < 8192; i++) slow = crcCombine(slow, one, MIB)
     expect(crc).toBe(slow)
     expect(crcCombine(7, 0, 2 ** 33)).toBe(crcCombine(crcCombine(7, 0, 2 ** 32), 0, 2 ** 32))
   })
