@@ -31,6 +31,7 @@ export const checkArchiveStage: StageFactory<Parts> = (parts): Stage => ({
       if (archive !== null) yield* checkContent(ctx, parts, archive, slot)
       slot.phase = 'end'
       judge(ctx, slot)
+      for (const key of ['content', 'entry-hash', 'archive']) ctx.forget(key)
       if (CHECK_FILES.manifest in ctx.job.files) ctx.drop(CHECK_FILES.manifest)
       // What is thrown next must not take what was found with it.
       if (slot.damaged > 0) yield { step: 'checking', durable: true }
