@@ -39,9 +39,10 @@ export async function measure(command: Command): Promise<Measured> {
     const chunks: Buffer[] = []
     child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
     const [code] = (await once(child, 'close')) as [number | null]
-    if (code !== 0) throw new Error(`exit code ${code}: ${command.argv.join(' ')}`)
+    const stdout = Buffer.concat(chunks).toString('utf8')
+    if (code !== 0) throw new Error(`exit code ${code}: ${command.argv.join(' ')}\n${stdout.slice(-2000)}`)
     const [wall = 0, user = 0, system = 0] = fs.readFileSync(times, 'utf8').trim().split(' ').map(Number)
-    return { wall, cpu: user + system, rss: memory.peak, stdout: Buffer.concat(chunks).toString('utf8') }
+    return { wall, cpu: user + system, rss: memory.peak, stdout }
   } finally {
     fs.rmSync(folder, { recursive: true, force: true })
   }
@@ -75,11 +76,13 @@ export async function interleave(sides: readonly Side[], rounds: number): Promis
       const measured = await measure(side.command)
       side.check?.(measured)
       const label = round === 0 ? 'warm-up' : `run ${round}`
-      console.error(`  ${side.name}, ${label}: ${measured.wall.toFixed(2)} s, cpu ${measured.cpu.toFixed(2)} s`)
+      const { wall, cpu, rss } = measured
+      const facts = `${wall.toFixed(2)} s, cpu ${cpu.toFixed(2)} s, rss ${(rss / 1e6).toFixed(0)} MB`
+      console.error(`  ${side.name}, ${label}: ${facts}`)
       if (round === 0) continue
-      series[i]?.wall.push(measured.wall)
-      series[i]?.cpu.push(measured.cpu)
-      series[i]?.rss.push(measured.rss)
+      series[i]?.wall.push(wall)
+      series[i]?.cpu.push(cpu)
+      series[i]?.rss.push(rss)
     }
   }
   return series

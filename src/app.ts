@@ -10,7 +10,7 @@ import type { JobView } from './engine/job.ts'
 import { systemProcesses } from './engine/owner.ts'
 import { jobPaths } from './engine/paths.ts'
 import { inlineRunner, type StepRunner } from './engine/runner.ts'
-import type { ProfileRun, Services } from './engine/services.ts'
+import type { Access, ProfileRun, Services } from './engine/services.ts'
 import { JobStore } from './engine/store.ts'
 import { WarmStore } from './engine/warm.ts'
 import { WorkerRunner } from './engine/worker.ts'
@@ -42,7 +42,8 @@ export interface App extends AsyncDisposable {
   readonly engine: RatchetEngine
   readonly dataDir: string
   readonly settings: Settings
-  readonly token: OpenedToken
+  /** The admin token. Made when it is first asked for: the start of a server, not a run of the command line. */
+  token(): OpenedToken
   /** Starts a backup of a profile, with overrides; its paths are the local caller's own. */
   startBackup(request: ProfileRun & { profile?: number; key?: string }): Promise<JobView>
 }
@@ -65,13 +66,14 @@ export async function createApp(options: AppOptions): Promise<App> {
   const threads = options.threads ?? defaultThreads()
   const runner = options.inline === true ? inlineSteps(store, dataDir, threads) : threadedSteps(dataDir, nonce, threads)
   const engine = new RatchetEngine({ store, runner, catalogue: openCatalogue(disk, dataDir) })
-  const opened = openToken(disk, dataDir)
+  let opened: OpenedToken | null = null
+  const token = (): OpenedToken => (opened ??= openToken(disk, dataDir))
   const profiles = createProfiles({ disk, clock, folder: dataDir, host: os.hostname() })
   const services: Services = {
     engine,
     profiles,
     roots: createRoots(disk, settings.roots),
-    access: createAccess(opened.token),
+    access: accessBy(token),
     version: VERSION,
   }
   return {
@@ -79,12 +81,21 @@ export async function createApp(options: AppOptions): Promise<App> {
     engine,
     dataDir,
     settings,
-    token: opened,
+    token,
     startBackup({ profile, key, ...run }) {
       const spec = profiles.plan(profile ?? 1, run)
       return engine.start({ kind: 'backup', spec, ...(key === undefined ? {} : { key }) })
     },
     [Symbol.asyncDispose]: () => engine.close(),
+  }
+}
+
+function accessBy(token: () => OpenedToken): Access {
+  let access: Access | null = null
+  const open = (): Access => (access ??= createAccess(token().token))
+  return {
+    authenticate: (given) => open().authenticate(given),
+    allows: (session, role) => open().allows(session, role),
   }
 }
 
@@ -127,7 +138,7 @@ export async function serve(
   app: App,
   options: { host: string; port: number; behindTlsProxy?: boolean },
 ): Promise<Serving> {
-  const { token, created } = app.token
+  const { token, created } = app.token()
   const guard = new AttemptGuard({ clock: systemClock })
   const http = createHttpApp({ services: app.services, guard, hosts: app.settings.allowedHosts })
   const { limits, listen: wish } = app.settings

@@ -114,6 +114,13 @@ export function joinParts(disk: Disk, parts: readonly { name: string; path: stri
   return new JoinedParts(disk, parts)
 }
 
+interface Window {
+  readonly at: number
+  readonly bytes: Buffer
+  /** How far was read ahead. */
+  readonly ahead: number
+}
+
 class JoinedParts implements PartSource {
   readonly size: number
   readonly partOffsets: readonly number[]
@@ -123,9 +130,8 @@ class JoinedParts implements PartSource {
   readonly #parts: readonly Part[]
   /** Part index → handle, least recently used first. */
   readonly #open = new Map<number, number>()
-  #buffer: Buffer = Buffer.alloc(0)
-  #bufferAt = 0
-  #ahead = AHEAD_MIN
+  /** Two places are read at a time at most: entries and their directory. The one used last comes first. */
+  #windows: Window[] = []
 
   constructor(disk: Disk, parts: readonly Part[]) {
     this.#disk = disk
@@ -145,22 +151,25 @@ class JoinedParts implements PartSource {
   read(position: number, length: number): Buffer {
     const wanted = Math.max(0, Math.min(length, this.size - position))
     if (wanted === 0) return Buffer.alloc(0)
-    const from = position - this.#bufferAt
-    if (from >= 0 && from + wanted <= this.#buffer.length)
-      return Buffer.from(this.#buffer.subarray(from, from + wanted))
+    const known = this.#windows.find(({ at, bytes }) => at <= position && position <= at + bytes.length)
+    const from = known === undefined ? 0 : position - known.at
+    if (known !== undefined && from + wanted <= known.bytes.length) {
+      if (known !== this.#windows[0]) this.#windows.reverse()
+      return Buffer.from(known.bytes.subarray(from, from + wanted))
+    }
     if (wanted >= AHEAD_MAX) return this.#load(position, wanted)
     // Reading on where the last one ended pays for reading further ahead.
-    const onward = from >= 0 && from <= this.#buffer.length
-    this.#ahead = onward ? Math.min(this.#ahead * 4, AHEAD_MAX) : AHEAD_MIN
-    this.#buffer = this.#load(position, Math.min(Math.max(wanted, this.#ahead), this.size - position))
-    this.#bufferAt = position
-    return Buffer.from(this.#buffer.subarray(0, wanted))
+    const ahead = known === undefined ? AHEAD_MIN : Math.min(known.ahead * 4, AHEAD_MAX)
+    const bytes = this.#load(position, Math.min(Math.max(wanted, ahead), this.size - position))
+    const other = this.#windows.find((window) => window !== known)
+    this.#windows = [{ at: position, bytes, ahead }, ...(other === undefined ? [] : [other])]
+    return Buffer.from(bytes.subarray(0, wanted))
   }
 
   [Symbol.dispose](): void {
     for (const fd of this.#open.values()) this.#disk.close(fd)
     this.#open.clear()
-    this.#buffer = Buffer.alloc(0)
+    this.#windows = []
   }
 
   #load(position: number, length: number): Buffer {

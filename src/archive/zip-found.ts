@@ -85,8 +85,6 @@ export class FoundEntries {
   }
 }
 
-const LINK_NEEDED = 0x030a
-
 /** An entry made from its local header; `known` = made by · 2^32 + attributes from its directory record, or -1. */
 export function describeLocal(
   local: LocalHeader,
@@ -96,7 +94,7 @@ export function describeLocal(
   known: number = UNKNOWN,
 ): ZipEntry {
   // Without the directory, our own mark for links is all there is; names of ours carry the UTF-8 flag.
-  const link = local.needed === LINK_NEEDED
+  const link = local.needed === z.NEEDED_LINK
   const unix = 3 << 8
   const madeBy = known !== UNKNOWN ? Math.floor(known / 0x1_0000_0000) : link ? unix : MADE_BY_DOS
   const attributes = known !== UNKNOWN ? known % 0x1_0000_0000 : link ? ((z.S_IFLNK | 0o777) << 16) >>> 0 : 0

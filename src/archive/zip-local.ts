@@ -68,6 +68,7 @@ export function dataStart(source: ByteSource, entry: ZipEntry): number {
   const same = (mine: number, theirs: number): boolean => mine === theirs || (later && mine === 0)
   if (!same(local.size, entry.size) || !same(local.stored, entry.stored)) throw differs('the size')
   if (!same(local.crc, entry.crc)) throw differs('the CRC')
+  if (local.needed === z.NEEDED_LINK && entry.kind !== 'symlink') throw differs('the kind')
   const start = entry.offset + local.length
   if (start + entry.stored > entry.bound) {
     throw z.damaged(`entry ${displayName(entry.path)}: its data runs into what follows`)

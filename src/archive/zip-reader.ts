@@ -101,8 +101,8 @@ abstract class ZipReader implements ArchiveReader {
   }
 }
 
-function isDisposable(source: ByteSource): source is ByteSource & Disposable {
-  return Symbol.dispose in source
+function isDisposable(source: object): source is Disposable {
+  return Symbol.dispose in source && typeof source[Symbol.dispose] === 'function'
 }
 
 function isZipEntry(entry: ArchiveEntry): entry is ZipEntry {

@@ -22,6 +22,9 @@ export const LOCATOR_SIZE = 20
 export const ONES16 = 0xffff
 export const ONES32 = 0xffffffff
 
+/** "Version needed" in our local headers of symlinks, the bytes 0A 03: readers of local headers know them by it. */
+export const NEEDED_LINK = 0x030a
+
 export const FLAG_ENCRYPTED = 0x0001
 export const FLAG_DESCRIPTOR = 0x0008
 export const FLAG_PATCHED = 0x0020
@@ -72,14 +75,35 @@ export interface DosTime {
 
 const DOS_FIRST = Date.UTC(1980, 0, 1) / 1000
 const DOS_LAST = Date.UTC(2107, 11, 31, 23, 59, 58) / 1000
+const DAY = 86_400
+/** Days from 1 March 2000 to 1 January 1970, and those of 400 and 4 years. */
+const TO_2000 = 11_017
+const DAYS_400 = 146_097
+const DAYS_4 = 1461
+
+/** Calendar date of a day since 1970, with years that begin in March (so that a leap day ends them). */
+function dosDate(day: number): number {
+  const era = Math.floor((day - TO_2000) / DAYS_400)
+  const ofEra = day - TO_2000 - era * DAYS_400
+  const centuries = Math.min(3, Math.floor(ofEra / 36_524))
+  const ofCentury = ofEra - centuries * 36_524
+  const fours = Math.floor(ofCentury / DAYS_4)
+  const years = Math.min(3, Math.floor((ofCentury - fours * DAYS_4) / 365))
+  const ofYear = ofCentury - fours * DAYS_4 - years * 365
+  const month = Math.floor((5 * ofYear + 2) / 153) // 0 = March
+  const date = ofYear - Math.floor((153 * month + 2) / 5) + 1
+  const year = 2000 + era * 400 + centuries * 100 + fours * 4 + years + (month >= 10 ? 1 : 0)
+  return ((year - 1980) << 9) | ((month >= 10 ? month - 9 : month + 3) << 5) | date
+}
 
 /** DOS date and time in UTC, clamped to 1980–2107; 2 s steps, rounded down. */
 export function toDosTime(seconds: number): DosTime {
-  const clamped = Math.min(DOS_LAST, Math.max(DOS_FIRST, Math.floor(seconds)))
-  const t = new Date((Number.isNaN(clamped) ? DOS_FIRST : clamped) * 1000)
+  const clamped = seconds >= DOS_FIRST ? Math.min(DOS_LAST, Math.floor(seconds)) : DOS_FIRST
+  const day = Math.floor(clamped / DAY)
+  const s = clamped - day * DAY
   return {
-    date: ((t.getUTCFullYear() - 1980) << 9) | ((t.getUTCMonth() + 1) << 5) | t.getUTCDate(),
-    time: (t.getUTCHours() << 11) | (t.getUTCMinutes() << 5) | (t.getUTCSeconds() >> 1),
+    date: dosDate(day),
+    time: (Math.floor(s / 3600) << 11) | (Math.floor((s % 3600) / 60) << 5) | ((s % 60) >> 1),
   }
 }
 

@@ -13,6 +13,8 @@ import * as z from './zip-records.ts'
 
 /** Named damage kept; beyond it only the number is told. */
 const DAMAGE_MAX = 10_000
+/** Enough for an ordinary directory record. */
+const RECORD_GUESS = 512
 const START = { stored: 0, plain: 0 }
 
 export interface Salvaged {
@@ -165,7 +167,8 @@ class Scan {
   }
 
   #central(at: number): number {
-    const window = this.#source.read(at, z.CENTRAL_SIZE + 3 * 0xffff)
+    let window = this.#source.read(at, RECORD_GUESS)
+    if (centralLength(window, 0) === null) window = this.#source.read(at, z.CENTRAL_SIZE + 3 * 0xffff)
     const length = centralLength(window, 0)
     if (length === null || crossesPart(this.#source, at, at + length)) return this.#gap(at)
     let record: CentralRecord

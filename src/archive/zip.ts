@@ -11,7 +11,6 @@ import * as z from './zip-records.ts'
 const MADE_BY = 0x031e // unix, so that the mode bits count; APPNOTE 3.0
 const NEEDED = 20
 const NEEDED_ZIP64 = 45
-const NEEDED_LINK = 0x030a // bytes 0A 03: readers of local headers know a symlink by them
 /** A deflated entry may come out a little larger than its source; beyond this size its ZIP64 field is reserved. */
 const DEFLATE_MARGIN = 64 << 20
 const CRC_AT = 14
@@ -32,16 +31,19 @@ export function localNeedsZip64(entry: Pick<EntryHead, 'size' | 'method'>): bool
   return entry.size >= z.ONES32 - (entry.method === 'deflate' ? DEFLATE_MARGIN : 0)
 }
 
-/** Extended timestamp: modification time only. Empty where signed 32-bit seconds cannot hold it. */
-function timeExtra(mtime: number): Buffer {
+/** Length of the extended timestamp: none where signed 32-bit seconds cannot hold the time. */
+function timeLength(mtime: number): 0 | 9 {
   const seconds = Math.floor(mtime)
-  if (!(seconds >= INT32_MIN && seconds <= INT32_MAX)) return Buffer.alloc(0)
-  const extra = Buffer.allocUnsafe(9)
-  extra.writeUInt16LE(z.EXTRA_UT, 0)
-  extra.writeUInt16LE(5, 2)
-  extra.writeUInt8(1, 4)
-  extra.writeInt32LE(seconds, 5)
-  return extra
+  return seconds >= INT32_MIN && seconds <= INT32_MAX ? 9 : 0
+}
+
+/** Extended timestamp: modification time only. */
+function writeTime(out: Buffer, at: number, mtime: number): void {
+  if (timeLength(mtime) === 0) return
+  out.writeUInt16LE(z.EXTRA_UT, at)
+  out.writeUInt16LE(5, at + 2)
+  out.writeUInt8(1, at + 4)
+  out.writeInt32LE(Math.floor(mtime), at + 5)
 }
 
 function u64s(...values: number[]): Buffer {
@@ -61,23 +63,23 @@ function writeHeadFields(out: Buffer, at: number, entry: EntryHead, needed: numb
 
 function local(entry: EntryHead, crc: number, stored: number): Buffer {
   const name = storedName(entry)
-  const time = timeExtra(entry.mtime)
   const zip64 = localNeedsZip64(entry)
-  const out = Buffer.alloc(z.LOCAL_SIZE + name.length + (zip64 ? 20 : 0) + time.length)
+  const extra = (zip64 ? 20 : 0) + timeLength(entry.mtime)
+  const out = Buffer.allocUnsafe(z.LOCAL_SIZE + name.length + extra)
   out.writeUInt32LE(z.SIG_LOCAL, 0)
-  writeHeadFields(out, 4, entry, entry.kind === 'symlink' ? NEEDED_LINK : zip64 ? NEEDED_ZIP64 : NEEDED)
+  writeHeadFields(out, 4, entry, entry.kind === 'symlink' ? z.NEEDED_LINK : zip64 ? NEEDED_ZIP64 : NEEDED)
   out.writeUInt32LE(crc, CRC_AT)
   out.writeUInt32LE(zip64 ? z.ONES32 : stored, 18)
   out.writeUInt32LE(zip64 ? z.ONES32 : entry.size, 22)
   out.writeUInt16LE(name.length, 26)
-  out.writeUInt16LE((zip64 ? 20 : 0) + time.length, 28)
+  out.writeUInt16LE(extra, 28)
   let at = z.LOCAL_SIZE + name.copy(out, z.LOCAL_SIZE)
   if (zip64) {
     out.writeUInt16LE(z.EXTRA_ZIP64, at)
     out.writeUInt16LE(16, at + 2)
     at += 4 + u64s(entry.size, stored).copy(out, at + 4)
   }
-  time.copy(out, at)
+  writeTime(out, at, entry.mtime)
   return out
 }
 
@@ -91,11 +93,13 @@ function patches(entry: EntryTotals): Patch[] {
   return [cut(CRC_AT, 4), cut(extra + 4, 16)]
 }
 
+const NOTHING = Buffer.alloc(0)
+
 /** ZIP64 field of a central record: only what does not fit, in this order. */
 function centralZip64(entry: EntryTotals): Buffer {
-  const wide = [entry.size, entry.stored, entry.offset].filter((value) => value >= z.ONES32)
   const disk = entry.part >= z.ONES16
-  if (wide.length === 0 && !disk) return Buffer.alloc(0)
+  if (Math.max(entry.size, entry.stored, entry.offset) < z.ONES32 && !disk) return NOTHING
+  const wide = [entry.size, entry.stored, entry.offset].filter((value) => value >= z.ONES32)
   const head = Buffer.allocUnsafe(4)
   head.writeUInt16LE(z.EXTRA_ZIP64, 0)
   head.writeUInt16LE(8 * wide.length + (disk ? 4 : 0), 2)
@@ -117,8 +121,8 @@ const narrow16 = (value: number): number => Math.min(value, z.ONES16)
 function record(entry: EntryTotals): Buffer {
   const name = storedName(entry)
   const zip64 = centralZip64(entry)
-  const time = timeExtra(entry.mtime)
-  const out = Buffer.alloc(z.CENTRAL_SIZE + name.length + zip64.length + time.length)
+  const extra = zip64.length + timeLength(entry.mtime)
+  const out = Buffer.allocUnsafe(z.CENTRAL_SIZE + name.length + extra)
   out.writeUInt32LE(z.SIG_CENTRAL, 0)
   out.writeUInt16LE(MADE_BY, 4)
   writeHeadFields(out, 6, entry, zip64.length > 0 || localNeedsZip64(entry) ? NEEDED_ZIP64 : NEEDED)
@@ -126,13 +130,15 @@ function record(entry: EntryTotals): Buffer {
   out.writeUInt32LE(narrow32(entry.stored), 20)
   out.writeUInt32LE(narrow32(entry.size), 24)
   out.writeUInt16LE(name.length, 28)
-  out.writeUInt16LE(zip64.length + time.length, 30)
+  out.writeUInt16LE(extra, 30)
+  out.writeUInt16LE(0, 32) // no comment
   out.writeUInt16LE(narrow16(entry.part), 34)
+  out.writeUInt16LE(0, 36) // internal attributes
   out.writeUInt32LE(attributes(entry), 38)
   out.writeUInt32LE(narrow32(entry.offset), 42)
   let at = z.CENTRAL_SIZE + name.copy(out, z.CENTRAL_SIZE)
-  at += zip64.copy(out, at)
-  time.copy(out, at)
+  at += zip64.length > 0 ? zip64.copy(out, at) : 0
+  writeTime(out, at, entry.mtime)
   return out
 }
 

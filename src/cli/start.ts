@@ -1,8 +1,8 @@
 import process from 'node:process'
 import { openBackend } from './backend/open.ts'
 import { systemIo } from './io.ts'
+import { VERSION } from '../version.ts'
 import { run } from './run.ts'
-import { version } from './version.ts'
 
 /** Whoever reads our output may leave early (`| head`): that is no failure of the work. */
 function ignoreClosedPipe(stream: NodeJS.WriteStream): void {
@@ -24,5 +24,5 @@ export async function start(argv: readonly string[]): Promise<void> {
   silenceExperimental()
   ignoreClosedPipe(process.stdout)
   ignoreClosedPipe(process.stderr)
-  process.exitCode = await run(argv, systemIo(openBackend), version())
+  process.exitCode = await run(argv, systemIo(openBackend), VERSION)
 }

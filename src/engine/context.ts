@@ -36,17 +36,20 @@ export interface ContextDeps {
   readonly sliceMs: number
 }
 
-/** One step's view of its job: slots, work files, warm things, and the commit over all of them. */
-export class JobContext implements StageContext {
+/**
+ * One step's view of its job: slots, work files, warm things, and the commit over all of them. The
+ * object itself is kept between the steps of one process (`rebind`), so that what is in flight may
+ * hold on to it.
+ */
+export class JobContext implements StageContext, Disposable {
   readonly spec: JobSpec
   readonly disk: Disk
   readonly clock: Clock
-  readonly signal: AbortSignal
-  readonly budget: Budget
-  readonly #deps: ContextDeps
+  #deps: ContextDeps
+  #budget: Budget
   readonly #files: WorkFiles
   #lastLook = 0
-  #lastYield: number
+  #lastYield = 0
   #cancelled = false
 
   constructor(deps: ContextDeps) {
@@ -54,13 +57,31 @@ export class JobContext implements StageContext {
     this.spec = deps.held.spec
     this.disk = deps.disk
     this.clock = deps.clock
-    this.signal = deps.signal
     this.#files = new WorkFiles(deps.disk, deps.held, deps.house)
-    const { costs } = deps.held.job
-    this.budget = new Budget(deps.clock, deps.sliceMs, costs.commit + costs.gap)
-    this.#lastYield = deps.clock.mono()
+    this.#budget = this.#newBudget()
   }
 
+  /** The same job, taken again by the same process. */
+  rebind(deps: ContextDeps): void {
+    this.#deps = deps
+    this.#files.rebind(deps.held, deps.house)
+    this.#budget = this.#newBudget()
+    this.#cancelled = false
+    this.#lastLook = 0
+  }
+
+  #newBudget(): Budget {
+    const { costs } = this.#deps.held.job
+    this.#lastYield = this.#deps.clock.mono()
+    return new Budget(this.#deps.clock, this.#deps.sliceMs, costs.commit + costs.gap)
+  }
+
+  get signal(): AbortSignal {
+    return this.#deps.signal
+  }
+  get budget(): Budget {
+    return this.#budget
+  }
   get job(): Job {
     return this.#deps.held.job
   }
@@ -168,7 +189,7 @@ export class JobContext implements StageContext {
     const now = this.clock.mono()
     if (!this.#cancelled && now - this.#lastLook >= CANCEL_LOOK) {
       this.#lastLook = now
-      this.#cancelled = isCancelled(this.disk, this.#deps.paths.cancel(this.job.number))
+      this.#cancelled = exists(this.disk, this.#deps.paths.cancel(this.job.number))
     }
     return this.#cancelled
   }
@@ -187,14 +208,14 @@ export class JobContext implements StageContext {
     this.budget.committed()
   }
 
-  async close(): Promise<void> {
-    await this.#files.close()
+  [Symbol.dispose](): void {
+    this.#files.close()
   }
 }
 
-export function isCancelled(disk: Disk, marker: string): boolean {
+export function exists(disk: Disk, file: string): boolean {
   try {
-    disk.lstat(marker)
+    disk.lstat(file)
     return true
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false

@@ -1,5 +1,6 @@
 import path from 'node:path'
 import { z } from 'zod'
+import { DEFAULT_PACING } from './plans.ts'
 import type { Profile, ProfileOverrides } from './services.ts'
 import type { DirectorySource, Pacing } from './spec.ts'
 
@@ -95,7 +96,6 @@ export const profileSchema = z.strictObject({
   pacing: pacingSchema,
 }) satisfies z.ZodType<Profile>
 
-export const DEFAULT_PACING: Pacing = { minMs: 0, maxMs: 5_000, bias: 75 }
 export const DEFAULT_ARCHIVE = '[host]-[profile]-[date]-[time]-[number]'
 
 /** A profile as it is saved: what is absent gets its default, a missing id the next free one. */

@@ -2,7 +2,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'
 import { createFileOnce, removeIfThere } from '../lib/durable-file.ts'
 import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
-import { isCancelled, JobContext } from './context.ts'
+import { exists, JobContext } from './context.ts'
 import type { HeldJob } from './held-job.ts'
 import { House } from './house.ts'
 import { isEnded, type Job, type JobStatus } from './job.ts'
@@ -80,18 +80,14 @@ class StepRun {
     const { job } = this.#held
     this.#prepare(job, key)
     const ctx = this.#context(job)
-    try {
-      const end = await runSlice(
-        ctx,
-        turner(() => this.#clock.mono()),
-      )
-      if (end === 'ended') this.#complete(job)
-      else if (end === 'cancelled' || this.#cancelMarked(job)) this.#end(job, 'cancelled', null)
-      else this.#goOn(job)
-      await ctx.commit(true)
-    } finally {
-      await ctx.close()
-    }
+    const end = await runSlice(
+      ctx,
+      turner(() => this.#clock.mono()),
+    )
+    if (end === 'ended') this.#complete(job)
+    else if (end === 'cancelled' || this.#cancelMarked(job)) this.#end(job, 'cancelled', null)
+    else this.#goOn(job)
+    await ctx.commit(true)
     if (isEnded(job)) this.cleanUp()
     else this.#deps.warm.give(job.number, this.#held.epoch, this.#warm)
   }
@@ -130,6 +126,7 @@ class StepRun {
   /** Removes what an ended job leaves behind: all of it unless it completed. */
   cleanUp(): void {
     const { job } = this.#held
+    this.#warm[Symbol.dispose]()
     this.#deps.warm.drop(job.number)
     this.#house.removeOutput(job)
     if (job.status !== 'completed') this.#house.removeSide(job)
@@ -156,7 +153,6 @@ class StepRun {
     if (job.status === 'pending' || job.status === 'stalled') job.status = 'running'
     job.sleepMs = 0
     if (key !== undefined) job.lastKey = { key, step: job.steps + 1 }
-    createFileOnce(this.#disk, this.#deps.store.deps.paths.reserve(job.number), RESERVE)
     this.#log.add('debug', `step ${job.steps + 1} begins in ${job.plan[job.stage] ?? 'nothing'} for ${this.#slice} ms`)
     this.#log.flush()
   }
@@ -164,9 +160,9 @@ class StepRun {
   #context(job: Job): JobContext {
     const { store, stages, warm } = this.#deps
     const kept = warm.take(job.number, this.#held.how.base)
-    if (kept === null) this.#house.sweepStrays(job)
+    if (kept === null) this.#coldStart(job)
     this.#warm = kept ?? new WarmJob()
-    return new JobContext({
+    const deps = {
       disk: this.#disk,
       clock: this.#clock,
       paths: store.deps.paths,
@@ -177,7 +173,18 @@ class StepRun {
       signal: this.#signal,
       stages: job.plan.map((name) => stageOf(stages, name)),
       sliceMs: this.#slice,
-    })
+    }
+    if (kept === null) return this.#warm.keep('context', () => new JobContext(deps))
+    const ctx = this.#warm.keep('context', () => new JobContext(deps))
+    ctx.rebind(deps)
+    return ctx
+  }
+
+  /** This process has not worked on the job before: what killed ones left is removed, the reserve for a full disk made. */
+  #coldStart(job: Job): void {
+    this.#house.sweepStrays(job)
+    const reserve = this.#deps.store.deps.paths.reserve(job.number)
+    if (!exists(this.#disk, reserve)) createFileOnce(this.#disk, reserve, RESERVE)
   }
 
   #complete(job: Job): void {
@@ -217,7 +224,7 @@ class StepRun {
   /** From the barrier before the first published file on there is no way back: the job is about to end anyway. */
   #cancelMarked(job: Job): boolean {
     if (publishing(job)) return false
-    return isCancelled(this.#disk, this.#deps.store.deps.paths.cancel(job.number))
+    return exists(this.#disk, this.#deps.store.deps.paths.cancel(job.number))
   }
 
   /** A full disk must still take the note that it is full (R39): a reserve is given up for that. */

@@ -18,36 +18,42 @@ export class WarmJob implements Disposable {
     present?.[Symbol.dispose]()
   }
   [Symbol.dispose](): void {
-    for (const key of [...this.#kept.keys()]) this.forget(key)
+    for (const key of this.#kept.keys()) this.forget(key)
   }
 }
 
+/** A client that does not come back soon may not come back: handles are not held for it. Milliseconds. */
+const IDLE = 60_000
 /** At most this many jobs are kept warm; the one not stepped for longest goes first. */
 const MOST = 4
 
 export class WarmStore implements Disposable {
-  readonly #jobs = new Map<number, { epoch: number; warm: WarmJob }>()
+  readonly #jobs = new Map<number, { epoch: number; warm: WarmJob; timer: NodeJS.Timeout }>()
 
   /** What was kept, if the record still is the one this process released; else null. */
   take(number: number, base: number): WarmJob | null {
     const present = this.#jobs.get(number)
     this.#jobs.delete(number)
+    clearTimeout(present?.timer)
     if (present !== undefined && present.epoch === base) return present.warm
     present?.warm[Symbol.dispose]()
     return null
   }
   give(number: number, epoch: number, warm: WarmJob): void {
-    this.#jobs.set(number, { epoch, warm })
+    const timer = setTimeout(() => this.drop(number), IDLE).unref()
+    this.#jobs.set(number, { epoch, warm, timer })
     for (const [oldest] of this.#jobs) {
       if (this.#jobs.size <= MOST) break
       this.drop(oldest)
     }
   }
   drop(number: number): void {
-    this.#jobs.get(number)?.warm[Symbol.dispose]()
+    const present = this.#jobs.get(number)
+    clearTimeout(present?.timer)
+    present?.warm[Symbol.dispose]()
     this.#jobs.delete(number)
   }
   [Symbol.dispose](): void {
-    for (const number of [...this.#jobs.keys()]) this.drop(number)
+    for (const number of this.#jobs.keys()) this.drop(number)
   }
 }

@@ -10,8 +10,8 @@ export const workKey = (name: string, place: Place): string => (place === 'out' 
 /** The open work files of one step, and the half of a commit that concerns them. */
 export class WorkFiles {
   readonly #disk: Disk
-  readonly #held: HeldJob
-  readonly #house: House
+  #held: HeldJob
+  #house: House
   readonly #open = new Map<string, AppendFile>()
   readonly #released = new Set<string>()
   readonly #handed = new Set<string>()
@@ -20,6 +20,12 @@ export class WorkFiles {
 
   constructor(disk: Disk, held: HeldJob, house: House) {
     this.#disk = disk
+    this.#held = held
+    this.#house = house
+  }
+
+  /** The next step of the same process goes on with the open handles, under its own hold. */
+  rebind(held: HeldJob, house: House): void {
     this.#held = held
     this.#house = house
   }
@@ -101,8 +107,9 @@ export class WorkFiles {
     this.#unsyncedFrom = this.#total()
   }
 
-  async close(): Promise<void> {
-    for (const file of this.#open.values()) await file[Symbol.asyncDispose]()
+  /** Closes without writing: what is not committed never happened. */
+  close(): void {
+    for (const file of this.#open.values()) file.close()
     this.#open.clear()
   }
 

@@ -124,6 +124,8 @@ class StepThread {
   }
 
   async close(): Promise<void> {
+    // An idle thread keeps no process alive; one that is waited for must, or the process ends in the middle of its end.
+    if (this.alive) this.#worker.ref()
     this.#send({ type: 'close' })
     await this.#exited
   }

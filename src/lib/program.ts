@@ -1,4 +1,5 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { errnoOf } from './errors.ts'
 
 /**
  * The one door to other programs. No shell: an absolute path and an argument array; operands that
@@ -47,38 +48,50 @@ export interface RunningProgram extends Disposable {
   readonly result: Promise<ProgramResult>
 }
 
-/** The same beside our own work. Disposing kills it; its result is then of no interest. */
+/**
+ * The same beside our own work. Disposing kills it, with every program it started: one left behind
+ * would hold its output open.
+ */
 export function startProgram(path: string, args: readonly string[], options: ProgramOptions): RunningProgram {
   const { timeoutMs, maxBuffer, cwd, input } = options
   const child = spawn(path, args, {
     env: ENVIRONMENT,
-    timeout: timeoutMs,
-    killSignal: 'SIGKILL',
+    detached: true, // a process group of its own
     stdio: ['pipe', 'pipe', 'pipe'],
     ...(cwd === undefined ? {} : { cwd }),
   })
+  const kill = (): void => killGroup(child)
+  const timer = setTimeout(kill, timeoutMs)
   const outputs: Buffer[][] = [[], []]
   let size = 0
-  let overflow = false
   ;[child.stdout, child.stderr].forEach((stream, i) =>
     stream.on('data', (bytes: Buffer) => {
       size += bytes.length
       if (size <= maxBuffer) outputs[i]?.push(bytes)
-      else {
-        overflow = true
-        child.kill('SIGKILL')
-      }
+      else kill()
     }),
   )
   const result = new Promise<ProgramResult>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (code) => {
-      resolve({ stdout: Buffer.concat(outputs[0] ?? []), stderr: Buffer.concat(outputs[1] ?? []), code, overflow })
+      const [stdout, stderr] = outputs.map((parts) => Buffer.concat(parts))
+      resolve({ stdout: stdout ?? NOTHING, stderr: stderr ?? NOTHING, code, overflow: size > maxBuffer })
     })
-  })
+  }).finally(() => clearTimeout(timer))
   result.catch(() => 'told to whoever awaits the result')
   // A program that ends without reading its input closes the pipe: its exit code says why.
   child.stdin.on('error', () => child.stdin.destroy())
-  child.stdin.end(input ?? Buffer.alloc(0))
-  return { result, [Symbol.dispose]: () => void child.kill('SIGKILL') }
+  child.stdin.end(input ?? NOTHING)
+  return { result, [Symbol.dispose]: kill }
+}
+
+const NOTHING = Buffer.alloc(0)
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+  try {
+    process.kill(-child.pid, 'SIGKILL')
+  } catch (error) {
+    if (errnoOf(error) !== 'ESRCH') throw error
+  }
 }

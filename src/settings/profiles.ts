@@ -1,13 +1,8 @@
 import path from 'node:path'
 import { LowSync } from 'lowdb'
 import { z } from 'zod'
-import {
-  complaintOf,
-  DEFAULT_ARCHIVE,
-  DEFAULT_PACING,
-  profileInputSchema,
-  profileSchema,
-} from '../engine/profile-schema.ts'
+import { complaintOf, DEFAULT_ARCHIVE, profileInputSchema, profileSchema } from '../engine/profile-schema.ts'
+import { DEFAULT_PACING } from '../engine/plans.ts'
 import type { Profile, Profiles } from '../engine/services.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'

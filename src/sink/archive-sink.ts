@@ -8,17 +8,16 @@ import type { Progress, StageContext, Steps } from '../engine/stage.ts'
 import type { Entry, SourceItem } from '../source/source.ts'
 import { Batcher } from './batcher.ts'
 import { Directory } from './directory.ts'
-import { Pace } from './pace.ts'
 import { PartWriter } from './part-writer.ts'
+import { Pipeline } from './pipeline.ts'
 import { readAhead, BLOCK } from './read-ahead.ts'
 import { newSlot, type OpenSlot, type SinkSlot } from './sink-slot.ts'
+import { Warm } from './warm.ts'
 import type { Sink, Taken } from './sink.ts'
 import { weightOf, type Task } from './task.ts'
 
 /** Bytes that may be read ahead for each batch the codec can work on. */
 const AHEAD = BLOCK
-/** Tasks in flight at most, whatever their size. */
-const MOST_TASKS = 512
 
 export interface ArchiveSinkOptions {
   readonly format: Format
@@ -49,56 +48,43 @@ export class ArchiveSink implements Sink {
     this.#directory = new Directory(ctx, this.#slot, this.#parts, options)
   }
 
-  async *feed(items: AsyncIterable<SourceItem>, taken: TakenBy): Steps {
+  async *feed(key: string, items: () => AsyncIterable<SourceItem>, taken: TakenBy): Steps {
     this.#begin()
-    const batcher = new Batcher(this.#options.codec)
+    const warm = this.#ctx.keep('sink-warm', () => new Warm())
+    warm.begin()
+    const resumed = warm.pipeline?.fits(key, this.#slot.applied) === true
+    const pipeline = resumed && warm.pipeline !== null ? warm.pipeline : warm.renew(this.#pipeline(key, items))
+    for (;;) {
+      const task = await pipeline.next(this.#room(resumed, warm))
+      if (task === null) break
+      this.#slot.applied++
+      const progress = await this.#apply(task, taken)
+      warm.note(weightOf(task), this.#ctx.clock.mono())
+      yield progress
+      if (task.type === 'abort') this.#parts.removeAfter(this.#slot.removeTo)
+    }
+    this.#ctx.forget('sink-warm')
+  }
+
+  /**
+   * Bytes to read ahead: what keeps all cores busy. In a process that may end with this step, only what can still be
+   * applied in it.
+   */
+  #room(resumed: boolean, warm: Warm): number {
+    const full = (this.#options.codec.width + 1) * AHEAD
+    return resumed ? full : Math.min(full, warm.bytesIn(this.#ctx.left))
+  }
+
+  #pipeline(key: string, items: () => AsyncIterable<SourceItem>): Pipeline {
     const { open } = this.#slot
-    const tasks = readAhead(items, {
+    const batcher = new Batcher(this.#options.codec)
+    const tasks = readAhead(items(), {
       level: this.#options.level,
       batcher,
       maxFile: this.#options.format.writer.maxFile,
       begun: open === null ? null : { ...open, path: Buffer.from(open.path, 'base64').toString('latin1') },
     })
-    try {
-      yield* this.#pump(tasks, batcher, taken)
-    } finally {
-      await tasks.return()
-    }
-  }
-
-  /** Prepares ahead, applies in order, and stops beginning new work when the rest of the slice is needed for what is in flight. */
-  async *#pump(tasks: AsyncGenerator<Task, void, undefined>, batcher: Batcher, taken: TakenBy): Steps {
-    const pace = this.#ctx.keep('sink-pace', () => new Pace())
-    pace.begin(this.#ctx.clock.mono())
-    const queue: Task[] = []
-    let weight = 0
-    let ended = false
-    for (let applied = 0; ; applied++) {
-      const room = (this.#options.codec.width + 1) * AHEAD
-      while (!ended && weight < room && queue.length < MOST_TASKS) {
-        if ((applied > 0 || queue.length > 0) && pace.timeFor(weight + BLOCK) > this.#ctx.left) break
-        const next = await tasks.next()
-        if (next.done === true) ended = true
-        else {
-          queue.push(next.value)
-          weight += weightOf(next.value)
-          contentOf(next.value)?.catch(() => 'thrown where the task is applied')
-        }
-      }
-      const task = queue.shift()
-      if (task === undefined) {
-        if (ended) return
-        yield { step: 'packing', idle: true }
-        continue
-      }
-      const content = contentOf(task)
-      if (content !== null) batcher.hurry(content)
-      const progress = await this.#apply(task, taken)
-      weight -= weightOf(task)
-      pace.note(weightOf(task), this.#ctx.clock.mono())
-      yield progress
-      if (task.type === 'abort') this.#parts.removeAfter(this.#slot.removeTo)
-    }
+    return new Pipeline(key, this.#slot.applied, tasks, batcher)
   }
 
   async #apply(task: Task, taken: TakenBy): Promise<Progress> {
@@ -252,9 +238,6 @@ export class ArchiveSink implements Sink {
 
 /** An empty final block: ends a deflate stream made of independent pieces. */
 const FINAL_BLOCK = Buffer.from([0x03, 0x00])
-
-const contentOf = (task: Task): Promise<Packed> | null =>
-  task.type === 'whole' || task.type === 'block' ? task.content : null
 
 const nameOf = (entry: Entry): string => escapeName(entry.path)
 

@@ -21,6 +21,8 @@ export interface OpenSlot {
 export interface SinkSlot {
   begun: boolean
   parts: PartState
+  /** Tasks applied so far: tells whether what is kept in memory continues from here. */
+  applied: number
   entries: number
   uncompressed: number
   stored: number
@@ -49,6 +51,7 @@ export interface ClosingSlot {
 export const newSlot = (): SinkSlot => ({
   begun: false,
   parts: { part: 0, held: -1 },
+  applied: 0,
   entries: 0,
   uncompressed: 0,
   stored: 0,

@@ -16,10 +16,15 @@ export type Taken =
 /**
  * Where entries go. Reading ahead and compressing in parallel are its own affair; what it has
  * taken it reports in order through `taken`, with no yield between the moment its slot says
- * "stored" and that call, so that the stage's mark moves together with it.
+ * "stored" and that call, so that the stage's mark moves together with it. `items` is asked for only where
+ * this process has nothing of `key` in flight from the step before; it must then begin after the last mark told.
  */
 export interface Sink {
-  feed(items: AsyncIterable<SourceItem>, taken: (item: SourceItem, result: Taken | null) => void): Steps
+  feed(
+    key: string,
+    items: () => AsyncIterable<SourceItem>,
+    taken: (item: SourceItem, result: Taken | null) => void,
+  ): Steps
   /** Writes what ends the archive. Afterwards its parts are complete work files. */
   close(): Steps
 }

@@ -36,6 +36,7 @@ export async function* countDirectory(
   if (state.done) return state
   const walk = walkOf(spec, env, compileFilter(spec), folders)
   let since = 0
+  let last: { readonly mark: Mark | null } = state
   for (const item of walk.items(state.mark === null ? null : decodeMark(state.mark))) {
     if (item.type === 'entry') {
       state.entries++
@@ -44,9 +45,11 @@ export async function* countDirectory(
         state.bytes += item.stat.size
       }
     }
+    if (item.type !== 'pause') last = item
+    else if (item.mark !== undefined) last = { mark: item.mark }
     if (item.type !== 'pause' && ++since < EVERY) continue
     since = 0
-    if (item.type !== 'pause') state.mark = item.mark
+    state.mark = last.mark
     yield state
   }
   state.done = true

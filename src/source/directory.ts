@@ -51,15 +51,19 @@ class Directory implements Source {
     const position = after === null ? null : decodeMark(after)
     using folders = new Folders(this.#env.disk)
     const walk = walkOf(this.#spec, this.#env, this.#filter, folders).items(position)
-    if (this.#spec.xattrs === false) return yield* walk
-    const { disk, log } = this.#env
+    if (this.#spec.xattrs === false) {
+      for (const item of walk) yield item
+      return
+    }
+    const { disk, log, signal } = this.#env
     const tools = this.#env.tools === undefined ? findAttributeTools(disk) : this.#env.tools
     if (tools === null) {
       if (position === null) yield this.#notKept()
-      return yield* walk
+      for (const item of walk) yield item
+      return
     }
     const root = disk.realpath.bind(disk, this.#spec.path)
-    yield* withXattrs(walk, { tools, root, log, told: toldOf(position) })
+    yield* withXattrs(walk, { tools, root, signal, log, told: toldOf(position) })
   }
 
   #notKept(): Omission {

@@ -38,7 +38,7 @@ const OPTIONS = ['--absolute-names', '-h', '-d', '-m', '-', '-e', 'base64', '--'
 /** Of arguments per process; the system allows 2 MiB and counts pointers too. */
 const ARGUMENTS = '1000000'
 /** A folder on a hanging mount must not stop the step for ever. */
-const TIMEOUT_MS = 30_000
+const TIMEOUT_MS = 10_000
 /** Of output for one call. */
 export const MAX_OUTPUT = 32 << 20
 

@@ -75,5 +75,7 @@ export function dropList(store: ListStore, list: ListRecord): void {
 
 /** Gives up all lists: to be called when a source has been taken whole. */
 export function dropLists(store: ListStore): void {
-  for (const list of [...store.slot().lists]) dropList(store, list)
+  const { lists } = store.slot()
+  store.slot().lists = []
+  for (const list of lists) store.drop(list.file)
 }

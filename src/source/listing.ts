@@ -39,13 +39,14 @@ export function* list(
   path: Buffer,
   from: Buffer | null,
 ): Generator<Pause, Listing> {
-  const open = (): Begun => new Begun(ctx.disk, ctx.folders.self(folder))
+  const open = (): Begun => new Begun(() => ctx.disk.opendir(ctx.folders.self(folder)))
   const store = ctx.store
-  if (store === null) return fromMemory(readSmall(open(), Infinity), from)
+  if (store === null) return fromMemory(open(), from)
   const key = folderKey(path, folder)
   const known = findList(store, key)
   if (known === undefined) {
-    const begun = readSmall(open(), SMALL + 1)
+    const begun = open()
+    begun.read(SMALL + 1)
     if (begun.ended) return fromMemory(begun, from)
     forget(store)
     store.keep(WARM, () => begun)
@@ -57,47 +58,52 @@ export function* list(
 /** What a process keeps of a listing in progress. */
 const WARM = 'listing'
 
-/** A folder being read: names not yet written, and the runs that are. */
+/**
+ * A folder being read: names not yet written, and the runs that are. Only what goes wrong with the
+ * folder ends up as its `failure`; trouble with our own work file is never taken for the end of a folder.
+ */
 class Begun implements Disposable {
-  readonly #reader: DirReader
-  #open = true
+  #reader: DirReader | null = null
   /** Its work file, once it has one. */
   file: string | null = null
   names: Name[] = []
   runs: Run[] = []
   /** Length of the work file after the last run: another length means another file. */
   written = 0
+  #flushed = 0
   count = 0
   failure: Cause | null = null
 
-  constructor(disk: Disk, path: Buffer) {
-    this.#reader = disk.opendir(path)
+  constructor(open: () => DirReader) {
+    try {
+      this.#reader = open()
+    } catch (error) {
+      this.failure = causeOf(error)
+    }
   }
 
   get ended(): boolean {
-    return !this.#open
+    return this.#reader === null
   }
 
   /** Reads on until `limit` names are held or the folder ends. A failure ends it, with the names there are. */
   read(limit: number): void {
     try {
-      while (this.#open && this.names.length < limit) {
+      while (this.#reader !== null && this.names.length < limit) {
         const next = this.#reader.next()
         if (next === null) this[Symbol.dispose]()
-        else {
-          this.names.push(next)
-          this.count++
-        }
+        else this.count = this.names.push(next) + this.#flushed
       }
     } catch (error) {
-      this.failure = causeOf(error)
       this[Symbol.dispose]()
+      this.failure = causeOf(error)
     }
   }
 
   /** Writes what is held as a sorted run. */
   flush(file: AppendFile): void {
     if (this.names.length > 0) this.runs.push(writeRun(file, this.names))
+    this.#flushed += this.names.length
     this.names = []
     this.written = file.length
   }
@@ -108,19 +114,9 @@ class Begun implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (!this.#open) return
-    this.#open = false
-    this.#reader.close()
-  }
-}
-
-function readSmall(begun: Begun, limit: number): Begun {
-  try {
-    begun.read(limit)
-    return begun
-  } catch (error) {
-    begun[Symbol.dispose]()
-    throw error
+    const reader = this.#reader
+    this.#reader = null
+    reader?.close()
   }
 }
 
@@ -173,6 +169,7 @@ function fromStore(store: ListStore, key: string, from: Buffer | null): Listing 
 }
 
 function fromMemory(begun: Begun, from: Buffer | null): Listing {
+  begun.read(Infinity)
   const names = begun.names.sort(compareNames)
   let at = from === null ? 0 : names.findIndex((name) => Buffer.compare(name.name, from) >= 0)
   if (at < 0) at = names.length

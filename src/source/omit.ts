@@ -25,7 +25,8 @@ export interface Cause {
 export function causeOf(error: unknown): Cause {
   if (error instanceof BackupError && error.code === 'SOURCE_CHANGED') return REPLACED
   const code = errnoOf(error)
-  if (code === undefined || NOT_THE_PATHS.has(code) || !(error instanceof Error) || !('syscall' in error)) throw error
+  const foreign = code === undefined || error instanceof BackupError || code.startsWith('ERR_')
+  if (foreign || NOT_THE_PATHS.has(code)) throw error
   const known = REASONS[code]
   if (known !== undefined) return { reason: known[0], message: `${known[1]} (${code})` }
   return { reason: 'io_error', message: `could not be read (${code})` }

@@ -59,6 +59,11 @@ export interface Omission {
 export interface Pause {
   readonly type: 'pause'
   readonly message: string
+  /**
+   * Where given: nothing is selected between the item before and this mark. A step that ends here goes on after
+   * it, or a million excluded names would be passed over again by each step.
+   */
+  readonly mark?: Mark
 }
 
 export interface Entry {

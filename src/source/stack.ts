@@ -76,8 +76,9 @@ export class Stack {
   listed(names: Listing): void {
     this.top().names = names
     this.#held += names.held
-    for (const frame of this.#frames.slice(0, -1)) {
-      if (this.#held <= HELD) return
+    for (let i = 0; this.#held > HELD && i < this.#frames.length - 1; i++) {
+      const frame = this.#frames[i]
+      if (frame === undefined) return
       this.#held -= frame.names?.held ?? 0
       frame.names = null
     }

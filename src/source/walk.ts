@@ -4,7 +4,7 @@ import type { WalkEntry } from './entry.ts'
 import type { Folder } from './folders.ts'
 import type { Follow } from './follow.ts'
 import { list, NOTHING, type Listing, type ListingContext } from './listing.ts'
-import type { Position } from './mark.ts'
+import { encodeMark, type Position } from './mark.ts'
 import type { Name } from './name-list.ts'
 import { causeOf, type Cause } from './omit.ts'
 import { findRoot, type Root } from './root.ts'
@@ -57,7 +57,33 @@ export class Walk {
       if (enter !== undefined) this.#push(enter, this.#stack.path, visitor)
       yield item
     } else yield* this.#resume(root, visitor, after)
-    while (this.#stack.depth > 0) yield* this.#next(visitor)
+    yield* this.#rest(visitor)
+  }
+
+  /** What is left of the folders on the stack. */
+  *#rest(visitor: Visitor): Generator<WalkItem> {
+    while (this.#stack.depth > 0) {
+      const frame = this.#stack.top()
+      const names = frame.names ?? (yield* this.#list(frame, visitor))
+      const name = names.next()?.name
+      if (name === undefined) {
+        this.#pop()
+        continue
+      }
+      const noted = frame.inclusive && frame.after !== null && frame.after.equals(name)
+      frame.after = name
+      frame.inclusive = false
+      const visit = visitor.visit(frame, name)
+      if (visit === null) {
+        const pause = this.#pass(name, visitor)
+        if (pause !== null) yield pause
+        continue
+      }
+      this.#silent = 0
+      if (visit.note !== undefined && !noted) yield visit.note
+      if (visit.enter !== undefined) this.#push(visit.enter, visit.item.path, visitor)
+      yield visit.item
+    }
   }
 
   /** Puts the stack back as it was at a position. A folder of it that has gone since is reported. */
@@ -97,27 +123,10 @@ export class Walk {
     }
   }
 
-  /** One name of the folder on top. */
-  *#next(visitor: Visitor): Generator<WalkItem> {
-    const frame = this.#stack.top()
-    const names = frame.names ?? (yield* this.#list(frame, visitor))
-    const next = names.next()
-    if (next === null) return this.#pop()
-    const noted = frame.inclusive && frame.after !== null && frame.after.equals(next.name)
-    frame.after = next.name
-    frame.inclusive = false
-    const visit = visitor.visit(frame, next.name)
-    if (visit === null) return yield* this.#pass()
-    this.#silent = 0
-    if (visit.note !== undefined && !noted) yield visit.note
-    if (visit.enter !== undefined) this.#push(visit.enter, this.#stack.child(next.name), visitor)
-    yield visit.item
-  }
-
   *#list(frame: Frame, visitor: Visitor): Generator<WalkItem, Listing> {
     this.#ctx.signal.throwIfAborted()
     const path = this.#stack.path
-    const names = yield* this.#tryList(frame, path)
+    const names = yield* list(this.#ctx, frame.folder, path, frame.after)
     this.#stack.listed(frame.inclusive ? names : after(names, frame.after))
     if (names.failure !== null && !frame.complained) {
       frame.complained = true
@@ -127,19 +136,13 @@ export class Walk {
     return frame.names ?? NOTHING
   }
 
-  *#tryList(frame: Frame, path: Buffer): Generator<WalkItem, Listing> {
-    try {
-      return yield* list(this.#ctx, frame.folder, path, frame.after)
-    } catch (error) {
-      return { ...NOTHING, failure: causeOf(error) }
-    }
-  }
-
-  *#pass(): Generator<WalkItem> {
-    if (++this.#silent < PAUSE_EVERY) return
+  /** A name that is not selected. A long run of them must not begin again with each step. */
+  #pass(name: Buffer, visitor: Visitor): Pause | null {
+    if (++this.#silent < PAUSE_EVERY) return null
     this.#silent = 0
     this.#ctx.signal.throwIfAborted()
-    yield { type: 'pause', message: 'passing over what is excluded' }
+    const mark = encodeMark('done', visitor.below(this.#stack.child(name)))
+    return { type: 'pause', message: 'passing over what is excluded', mark }
   }
 
   #push(folder: Folder, path: Buffer, visitor: Visitor): void {

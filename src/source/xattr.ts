@@ -22,6 +22,8 @@ export interface XattrContext {
   readonly tools: AttributeTools
   /** The source's real path. */
   readonly root: () => Buffer
+  /** Aborted: what is being read is given up and the reason thrown. */
+  readonly signal: AbortSignal
   readonly log: (level: 'debug' | 'info' | 'warn', message: string) => void
   /** Mark path of a note already given before the walk was cut: it is not given twice. */
   readonly told: Buffer | null
@@ -153,11 +155,17 @@ class Reader {
   }
 
   async #collect(reading: Reading): Promise<Found> {
+    const give = (): void => reading[Symbol.dispose]()
+    this.#ctx.signal.addEventListener('abort', give)
     let result: ProgramResult
     try {
       result = await reading.result
+      this.#ctx.signal.throwIfAborted()
     } catch (error) {
+      this.#ctx.signal.throwIfAborted()
       return this.#fail(asBackupError(error, 'getfattr could not be started').message)
+    } finally {
+      this.#ctx.signal.removeEventListener('abort', give)
     }
     if (result.overflow && reading.paths.length > 1) return this.#halve(reading.paths)
     if (result.overflow)

@@ -3,7 +3,8 @@ import type { FileStat } from '../lib/disk.ts'
 import type { Entry, Identity, OpenEntry } from '../source/source.ts'
 
 /** A complete work file as an entry of the archive. It cannot change: nobody else writes it. */
-export function ownEntry(file: AppendFile, name: string, mark: number, createdAt: number): Entry {
+export function ownEntry(work: () => AppendFile, name: string, mark: number, createdAt: number): Entry {
+  const file = work()
   const time = BigInt(Math.floor(createdAt / 1000)) * 1_000_000_000n
   const stat: FileStat = {
     kind: 'file',
@@ -31,25 +32,26 @@ export function ownEntry(file: AppendFile, name: string, mark: number, createdAt
     path: Buffer.from(name, 'utf8'),
     kind: 'file',
     stat,
-    open: () => new OpenWorkFile(file, identity),
+    open: () => new OpenWorkFile(work, identity),
   }
 }
 
 class OpenWorkFile implements OpenEntry {
   readonly identity: Identity
-  readonly #file: AppendFile
+  readonly #work: () => AppendFile
 
-  constructor(file: AppendFile, identity: Identity) {
-    this.#file = file
+  constructor(work: () => AppendFile, identity: Identity) {
+    this.#work = work
     this.identity = identity
   }
   read(into: Uint8Array, length: number, position: number): number {
-    const bytes = this.#file.read(position, length)
+    const bytes = this.#work().read(position, length)
     into.set(bytes)
     return bytes.length
   }
   prove(): void {
-    if (this.#file.length !== this.identity.size) throw new Error(`${this.#file.path} changed while it was packed`)
+    const { length, path } = this.#work()
+    if (length !== this.identity.size) throw new Error(`${path} changed while it was packed`)
   }
   grown(): boolean {
     return false

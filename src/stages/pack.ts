@@ -32,8 +32,8 @@ export const packStage = (parts: BackupParts): Stage => ({
       const label = labels[slot.source]
       if (source === undefined || label === undefined || ctx.part(label).status === 'failed') continue
       ctx.part(label).status = 'running'
-      const items = parts.openSource(source, label, own, ctx).items(slot.after)
-      for await (const progress of sink.feed(items, (item, taken) => take(ctx, slot, label, item, taken))) {
+      const items = (): AsyncIterable<SourceItem> => parts.openSource(source, label, own, ctx).items(slot.after)
+      for await (const progress of sink.feed(label, items, (item, taken) => take(ctx, slot, label, item, taken))) {
         yield withTotals(progress, ctx)
       }
       ctx.part(label).status = 'completed'

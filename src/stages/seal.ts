@@ -27,7 +27,15 @@ export const sealStage = (parts: BackupParts): Stage => ({
       return { own: 0 }
     })
     const sink = parts.openSink(ctx)
-    yield* sink.feed(own(ctx, slot.own), () => void slot.own++)
+    yield* sink.feed(
+      'own',
+      () => own(ctx, slot.own),
+      (_item, taken) => {
+        slot.own++
+        // The totals tell what was backed up, not what we wrote about it.
+        if (taken?.stored === true) ctx.count({ entries: -1, files: -1, bytesRead: -taken.size })
+      },
+    )
     yield* sink.close()
     ctx.drop('summary')
     ctx.drop('manifest')
@@ -36,7 +44,7 @@ export const sealStage = (parts: BackupParts): Stage => ({
 
 async function* own(ctx: StageContext, from: number): AsyncGenerator<SourceItem, void, undefined> {
   for (const [i, { file, name }] of OWN.entries()) {
-    if (i >= from) yield ownEntry(ctx.file(file), name, i, ctx.job.createdAt)
+    if (i >= from) yield ownEntry(() => ctx.file(file), name, i, ctx.job.createdAt)
   }
 }
 

@@ -25,6 +25,8 @@ export interface FakeOptions {
   /** Runs inside each step, before it counts: may wait or throw. */
   work?: (job: JobView, step: number) => Promise<void> | void
   sleepMs?: number
+  /** false: idempotency keys are not looked at, only step numbers. */
+  keys?: boolean
 }
 
 const PACING = { minMs: 0, maxMs: 1000, bias: 75 }
@@ -38,7 +40,14 @@ export class FakeEngine implements Engine {
   readonly #options: Required<FakeOptions>
 
   constructor(options: FakeOptions = {}) {
-    this.#options = { steps: 5, now: () => 1_782_727_845_000, work: () => undefined, sleepMs: 0, ...options }
+    this.#options = {
+      steps: 5,
+      now: () => 1_782_727_845_000,
+      work: () => undefined,
+      sleepMs: 0,
+      keys: true,
+      ...options,
+    }
   }
 
   async start(request: StartRequest): Promise<JobView> {
@@ -51,7 +60,7 @@ export class FakeEngine implements Engine {
 
   async step(number: number, { expect, key }: StepOptions = {}): Promise<JobView> {
     const job = this.#find(number)
-    if (key !== undefined && job.lastKey?.key === key) return structuredClone(job)
+    if (this.#options.keys && key !== undefined && job.lastKey?.key === key) return structuredClone(job)
     if (expect === job.steps || (isEnded(job) && expect === undefined)) return structuredClone(job)
     if (expect !== undefined && expect !== job.steps + 1)
       throw new BackupError('STEP_OUT_OF_ORDER', `step ${expect} is not the next one`, {
@@ -239,7 +248,14 @@ export function newJob(number: number, spec: JobSpec, now: number): JobView {
 function summaryOf(job: JobView): JobSummary {
   const { number, id, kind, status, archive, createdAt, updatedAt, finishedAt } = job
   return {
-    ...{ number, id, kind, status, archive, createdAt, updatedAt, finishedAt },
+    number,
+    id,
+    kind,
+    status,
+    archive,
+    createdAt,
+    updatedAt,
+    finishedAt,
     outcome: outcome(job),
     profile: job.spec.profile,
     description: job.spec.description,

@@ -14,10 +14,10 @@ async function started(options = {}): Promise<World> {
 
 const codeOf = (reply: Reply): unknown => reply.error?.data?.['code']
 
-const KEYS = [
-  ...['HasRun', 'Domain', 'Step', 'Substep', 'Error', 'Warnings', 'Progress', 'BackupID', 'Archive'],
-  ...['sleepTime', 'stepNumber', 'stepState', 'backupid'],
-]
+const KEYS =
+  'HasRun Domain Step Substep Error Warnings Progress BackupID Archive sleepTime stepNumber stepState backupid'.split(
+    ' ',
+  )
 
 describe('a backup', () => {
   test('from start to end, and the end again', async () => {
@@ -147,14 +147,19 @@ describe('looking and tidying', () => {
     expect((await world.rpc('listBackups', { limit: 1 })).result).toMatchObject({ total: 2, jobs: [{ number: 2 }] })
     const info = (await world.rpc('getBackupInfo', { BackupID: 1 })).result
     expect(info).toMatchObject({
-      ...{ number: 1, status: 'completed', outcome: 'completed_with_warnings', warnings: 1, description: 'a' },
+      number: 1,
+      status: 'completed',
+      outcome: 'completed_with_warnings',
+      warnings: 1,
+      description: 'a',
       artifacts: [{ name: 'site.zip', path: '/backups/site.zip', size: 1000 }],
       recentWarnings: [{ step: 1, code: 'omitted', message: 'left out: x' }],
       current: { HasRun: false, stepNumber: 2 },
     })
     expect((await world.rpc('getLog', { BackupID: 1, from: 2, limit: 1 })).result).toMatchObject({
       lines: [{ line: 2, message: 'step 2' }],
-      ...{ next: 3, total: 2 },
+      next: 3,
+      total: 2,
     })
     for (const from of [-1, 0, 1.5, '1', 9e15 * 4, null])
       expect(codeOf(await world.rpc('getLog', { BackupID: 1, from }))).toBe('BAD_REQUEST')
@@ -237,6 +242,7 @@ describe('errors', () => {
       work: (job: { spec: { description: string } }) => {
         if (job.spec.description === 'known')
           throw new BackupError('OUTPUT_UNWRITABLE', 'cannot write', { data: { path: '/b', code: 'x' } })
+        if (job.spec.description === 'wrapped') throw new BackupError('INTERNAL', 'secret of a wrapped fault')
         throw new Error('secret /var/lib/ratchet at line 7')
       },
     })
@@ -248,7 +254,7 @@ describe('errors', () => {
     const fault = await world.rpc('startBackup', {})
     expect(fault.error).toMatchObject({ code: -32603, data: { code: 'INTERNAL', id: 'fault-id' } })
     expect(JSON.stringify(fault)).not.toMatch(/secret|var|line/)
-    await world.rpc('startBackup', {}, undefined)
+    expect(JSON.stringify(await world.rpc('startBackup', { description: 'wrapped' }))).not.toContain('secret')
     expect(world.internal.map((f) => f.id)).toEqual(['fault-id', 'fault-id'])
     expect(String(world.internal[0]?.error)).toContain('secret')
     expect((await world.rpc('getVersion')).result).toEqual({ version: '9.9.9', api: 1, formats: ['zip'] })

@@ -37,7 +37,7 @@ interface Described {
 test('the document is OpenRPC, and a broken one would not be', () => {
   const validate = validatorOfDocuments()
   const document = JSON.parse(JSON.stringify(openrpcOf(methods, '1.2.3')))
-  expect(validate(document), JSON.stringify(validate.errors)).toBe(true)
+  expect([validate(document), validate.errors]).toEqual([true, null])
   expect(validate({ ...document, methods: [{ name: 'x' }] })).toBe(false)
   const [first] = document.methods
   expect(validate({ ...document, methods: [{ ...first, result: { name: 'r', schema: { type: 'no type' } } }] })).toBe(
@@ -94,8 +94,8 @@ test('what the methods answer is what the document says', async () => {
     const schema = document.methods.find((m) => m.name === name)?.result.schema
     const validate = ajv.compile(schema ?? false)
     const { result, error } = await world.rpc(name, params)
-    expect(error, name).toBeUndefined()
-    expect(validate(result), `${name}: ${JSON.stringify(validate.errors)}`).toBe(true)
+    expect([name, error]).toEqual([name, undefined])
+    expect([name, validate(result), validate.errors]).toEqual([name, true, null])
   }
   expect(new Set(calls.map(([name]) => name))).toEqual(new Set(Object.keys(methods)))
 })

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { ArchiveTotals, EntryHead, EntryTotals } from '../../src/archive/format.ts'
 import { zip } from '../../src/archive/zip.ts'
+import { fromDosTime, toDosTime } from '../../src/archive/zip-records.ts'
 
 /** Every record byte by byte, and every threshold of ZIP64 at n−1, n, n+1. */
 
@@ -91,6 +92,17 @@ describe('DOS time', () => {
   ])('%d', (mtime, expected) => {
     expect(hex(w.head(entry({ mtime }))).slice(20, 28)).toBe(bytes(expected))
   })
+})
+
+it('DOS dates are those of the calendar, every day of the range', () => {
+  for (let day = 3652; day < 50_400; day++) {
+    const d = new Date(day * 86_400_000)
+    const expected = ((d.getUTCFullYear() - 1980) << 9) | ((d.getUTCMonth() + 1) << 5) | d.getUTCDate()
+    const found = toDosTime(day * 86_400 + 43_261)
+    if (found.date !== expected || found.time !== (12 << 11) + (1 << 5))
+      expect([day, found.date]).toEqual([day, expected])
+    expect(fromDosTime(found)).toBe(day * 86_400 + 43_260)
+  }
 })
 
 describe('patches make the open header the final one', () => {

@@ -54,6 +54,11 @@ export class MemoryDisk implements Disk {
     cutPower(fs, choice)
     return new MemoryDisk({}, fs)
   }
+  /** Everything there is becomes durable: for what a test prepares. */
+  settle(): this {
+    for (const node of this.#fs.inodes.values()) this.#fs.sync(node, this.#fs.seq, true)
+    return this
+  }
   /** After a failed sync: what it should have written will never be. See `MemoryFs.dropUnsynced`. */
   dropUnsynced(fd: number, evict = true): void {
     this.#fs.dropUnsynced(this.#fd(fd, 'fsync').node, evict)

@@ -2,17 +2,15 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { displayName, escapeName, nameFromJson, nameToJson, unescapeName } from '../../src/lib/entry-path.ts'
 
-const NASTY: readonly (string | number[])[] = [
-  ...'a é € 😀 \\ / \uFFFD \uFFFD41 \uFFFD5C b64: \n \u202e \u2028 \ufeff'.split(' '),
-  ...[[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf0, 0x9f], [0xf5, 0x80], [0xe2, 0x82], [0x80]],
-]
+const NASTY = 'a é € 😀 \\ / \uFFFD \uFFFD41 \uFFFD5C b64: \n \u202e \u2028 \ufeff'.split(' ')
+const BROKEN = [[0xff], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf0, 0x9f], [0xf5, 0x80], [0xe2, 0x82], [0x80]]
 
 /** Any bytes, and such as are nearly UTF-8, nearly escaped, or nasty to show. */
 const names = fc.oneof(
   fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
   fc.string({ unit: 'binary', maxLength: 20 }).map((text) => Buffer.from(text)),
   fc
-    .array(fc.constantFrom(...NASTY.map((piece) => Buffer.from(piece as string))), { maxLength: 12 })
+    .array(fc.constantFrom(...[...NASTY, ...BROKEN].map((piece) => Buffer.from(piece as string))), { maxLength: 12 })
     .map((pieces) => Buffer.concat(pieces)),
 )
 
@@ -25,6 +23,7 @@ describe('escaping names', () => {
   it('escapes what is not UTF-8, backslashes, and the mark itself, byte by byte', () => {
     expect(escapeName(Buffer.from([0x61, 0xff, 0x62]))).toBe('a\uFFFDFFb')
     expect(escapeName(Buffer.from('a\\b'))).toBe('a\uFFFD5Cb')
+    expect(escapeName(Buffer.from('é€😀\\'))).toBe('é€😀\uFFFD5C')
     expect(escapeName(Buffer.from('\uFFFD'))).toBe('\uFFFDEF\uFFFDBF\uFFFDBD')
     expect(escapeName(Buffer.from([0xed, 0xa0, 0x80]))).toBe('\uFFFDED\uFFFDA0\uFFFD80') // a surrogate
     expect(escapeName(Buffer.from([0xc0, 0xaf]))).toBe('\uFFFDC0\uFFFDAF') // an overlong slash

@@ -1,6 +1,8 @@
-import type { JobQuery } from '../../engine/services.ts'
-import { loadApp } from '../app-contract.ts'
-import type { App } from '../app-contract.ts'
+import type { JobQuery, ProfileOverrides } from '../../engine/services.ts'
+import { createApp } from '../../app.ts'
+import type { App } from '../../app.ts'
+import { complaintOf, overridesSchema } from '../../engine/profile-schema.ts'
+import { BackupError } from '../../lib/errors.ts'
 import type { Backend, JobState, ProfileData, ProfileStore, StartRequest, StepRequest } from '../backend.ts'
 import { defined } from '../session.ts'
 import { stateOf } from './view.ts'
@@ -24,13 +26,13 @@ export class EmbeddedBackend implements Backend {
   }
 
   static async open(dataDir: string, reach: readonly string[]): Promise<EmbeddedBackend> {
-    const { createApp } = await loadApp()
     return new EmbeddedBackend(await createApp({ dataDir }), reach)
   }
 
   async start(request: StartRequest): Promise<JobState> {
     if (request.kind !== 'backup') return stateOf(await this.#engine.start(request))
-    const { profile, description, comment, overrides } = request
+    const { profile, description, comment } = request
+    const overrides = checkedOverrides(request.overrides)
     return stateOf(await this.#app.startBackup(defined({ profile, description, comment, overrides })))
   }
 
@@ -73,6 +75,13 @@ export class EmbeddedBackend implements Backend {
   get #engine(): App['services']['engine'] {
     return this.#app.services.engine
   }
+}
+
+/** The same door a request over the network goes through. */
+function checkedOverrides(raw: unknown): ProfileOverrides {
+  const parsed = overridesSchema.safeParse(raw ?? {})
+  if (parsed.success) return parsed.data
+  throw new BackupError('BAD_REQUEST', complaintOf(parsed.error), { cause: parsed.error })
 }
 
 function asData(profile: { id: number; name: string }): ProfileData {

@@ -1,17 +1,14 @@
-import path from 'node:path'
 import type { Command } from 'commander'
-import { loadApp } from '../app-contract.ts'
+import type { App, Serving } from '../../app.ts'
 import { EXIT } from '../exit.ts'
 import { UsageError } from '../failure.ts'
 import * as parse from '../parse.ts'
 import { dataDirOf } from '../reach.ts'
 import type { Session } from '../session.ts'
 
-export const DEFAULT_PORT = 8731
-
 interface ServeOptions {
-  host: string
-  port: number
+  host?: string
+  port?: number
   behindTlsProxy?: true
 }
 
@@ -29,8 +26,12 @@ export function addServe(program: Command, session: Session): void {
     .command('serve')
     .summary('run the server (JSON-RPC over HTTP)')
     .description('Runs the server: JSON-RPC at POST /rpc, its description at /openrpc.json, GET /health.')
-    .option('--host <host>', 'address to listen on', '127.0.0.1')
-    .option('--port <port>', 'port; 0 lets the system choose', parse.parseInteger(0, 65_535), DEFAULT_PORT)
+    .option('--host <host>', 'address to listen on (default: as in settings.json, else 127.0.0.1)')
+    .option(
+      '--port <port>',
+      'port; 0 lets the system choose (default: as in settings.json)',
+      parse.parseInteger(0, 65_535),
+    )
     .option('--behind-tls-proxy', 'listen beyond this machine: a proxy in front speaks TLS')
     .addHelpText('after', EXAMPLES)
     .action((options: ServeOptions, command: Command) => serve(session, command, options))
@@ -38,29 +39,25 @@ export function addServe(program: Command, session: Session): void {
 
 /** Addresses only this machine can reach. */
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host)
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
 }
 
 async function serve(session: Session, command: Command, options: ServeOptions): Promise<void> {
-  const { host, port } = options
-  if (!isLoopback(host) && options.behindTlsProxy !== true) {
-    throw new UsageError(
-      `${host} can be reached from other machines, and this server speaks plain HTTP`,
-      'Put a proxy that speaks TLS in front and add --behind-tls-proxy, or leave --host out.',
-    )
-  }
   const globals = session.globals(command)
   if (globals.url !== undefined) throw new UsageError('serve runs a server here; --url asks one elsewhere')
-  const { createApp, serve: listen } = await loadApp()
+  const dataDir = dataDirOf(globals, session.io)
+  // Loaded here, so that other commands start without a web server in memory.
+  const [app, { loadSettings }] = await Promise.all([import('../../app.ts'), import('../../settings/settings.ts')])
+  const address = addressOf(loadSettings(session.io.disk, dataDir).listen, options)
   const stop = new AbortController()
   const off = session.io.onSignal(() => {
     if (stop.signal.aborted) session.io.exit(EXIT.interrupted)
     stop.abort()
   })
   try {
-    await using app = await createApp({ dataDir: dataDirOf(globals, session.io) })
-    const server = await listen(app, { host, port })
-    announce(session, globals.json === true, app.dataDir, server)
+    await using ratchet = await app.createApp({ dataDir })
+    const server = await app.serve(ratchet, address)
+    announce(session, globals.json === true, ratchet, server)
     await aborted(stop.signal)
     await server.close()
   } finally {
@@ -68,14 +65,27 @@ async function serve(session: Session, command: Command, options: ServeOptions):
   }
 }
 
-interface Listening {
-  readonly url: string
-  readonly token: string
-  readonly tokenIsNew: boolean
+interface Address {
+  host: string
+  port: number
+  behindTlsProxy: boolean
 }
 
-function announce(session: Session, json: boolean, dataDir: string, server: Listening): void {
-  const tokenFile = path.join(dataDir, 'token')
+/** Flags over settings; nothing but loopback without TLS in front (the token would cross the network in the open). */
+function addressOf(settings: Address, options: ServeOptions): Address {
+  const host = (options.host ?? settings.host).replace(/^\[(.*)\]$/, '$1')
+  const port = options.port ?? settings.port
+  const behindTlsProxy = options.behindTlsProxy ?? settings.behindTlsProxy
+  if (isLoopback(host) || behindTlsProxy) return { host, port, behindTlsProxy }
+  throw new UsageError(
+    `${host} can be reached from other machines, and this server speaks plain HTTP`,
+    'Put a proxy that speaks TLS in front and add --behind-tls-proxy, or leave --host out.',
+  )
+}
+
+function announce(session: Session, json: boolean, app: App, server: Serving): void {
+  const { dataDir } = app
+  const tokenFile = app.token().file
   if (json) {
     const token = server.tokenIsNew ? { token: server.token } : {}
     return session.printJson({ event: 'listening', url: server.url, dataDir, tokenFile, ...token })

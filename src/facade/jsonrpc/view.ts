@@ -96,14 +96,13 @@ function errorText(job: JobView): string {
 
 /** A failure that another try may mend is a warning and a wait, not the end. */
 function warningTexts(job: JobView): string[] {
-  const { recent, total } = job.warnings
+  const { recent, total, before } = job.warnings
   const mine = recent.filter((w) => w.step === job.steps)
   const texts = mine.map((w) => w.message)
   const retrying = isEnded(job) || job.status === 'stalled' ? null : job.error
   if (retrying !== null && !texts.some((t) => t.includes(retrying.message))) texts.push(sentence(retrying))
-  // The record keeps the newest: only when all it holds are of this step can some of this step be missing.
-  const dropped = total - recent.length
-  if (dropped > 0 && mine.length > 0 && mine.length === recent.length) texts.push(`… and ${dropped} more`)
+  const dropped = total - before - mine.length
+  if (dropped > 0) texts.push(`… and ${dropped} more`)
   return texts
 }
 

@@ -1,0 +1,46 @@
+import type { Pipeline } from './pipeline.ts'
+
+/** Enough bytes or time for a measurement to mean something. */
+const SPAN_BYTES = 1 << 20
+const SPAN_MS = 50
+
+/** What a process keeps of the sink between steps: what is in flight, and how fast it went lately. */
+export class Warm implements Disposable {
+  pipeline: Pipeline | null = null
+  #msPerByte = 15 / SPAN_BYTES
+  #since: number | null = null
+  #bytes = 0
+
+  renew(pipeline: Pipeline): Pipeline {
+    this.pipeline?.[Symbol.dispose]()
+    this.pipeline = pipeline
+    return pipeline
+  }
+
+  /** A step begins: the time since the last one says nothing. */
+  begin(): void {
+    this.#since = null
+    this.#bytes = 0
+  }
+
+  /** `bytes` more are done at the moment `now`. */
+  note(bytes: number, now: number): void {
+    this.#since ??= now
+    this.#bytes += bytes
+    const ms = now - this.#since
+    if (this.#bytes < SPAN_BYTES && (ms < SPAN_MS || this.#bytes < SPAN_BYTES / 16)) return
+    this.#msPerByte += (ms / this.#bytes - this.#msPerByte) * 0.3
+    this.#since = now
+    this.#bytes = 0
+  }
+
+  /** How much can be done in `ms`. */
+  bytesIn(ms: number): number {
+    return Math.max(0, ms) / this.#msPerByte
+  }
+
+  [Symbol.dispose](): void {
+    this.pipeline?.[Symbol.dispose]()
+    this.pipeline = null
+  }
+}
