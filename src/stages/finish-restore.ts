@@ -166,7 +166,7 @@ class Finish {
     const { root } = this.#tree
     sweepStaging(this.#ctx.disk, root.child('.').toString('utf8'), this.#ctx.job.id)
     await syncHandle(this.#ctx.disk, root.fd)
-    for (const key of ['archive', 'content', 'repeats']) this.#ctx.forget(key)
+    for (const key of ['content', 'repeats', 'archive']) this.#ctx.forget(key)
     for (const name of ['links', 'implied', 'folders', 'narrow', 'manifest', 'repeats'] as const) {
       if (FILES[name] in this.#ctx.job.files) this.#ctx.drop(FILES[name])
     }

@@ -121,7 +121,7 @@ async function* checkRest(ctx: StageContext, cursor: ManifestCursor, missing: Ma
     for (const line of missing.splice(0)) lost(ctx, line)
     slot.line = cursor.position
     slot.misses = cursor.misses
-    yield { step: 'checking' }
+    if (more) yield { step: 'checking' }
   }
   if (cursor.broken) noteDamage(ctx, 'the manifest', 'it does not fit the archive')
 }

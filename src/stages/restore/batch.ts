@@ -1,6 +1,7 @@
 import type { StageContext } from '../../engine/stage.ts'
 import { writeFully } from '../../lib/disk.ts'
 import { BackupError, errnoOf } from '../../lib/errors.ts'
+import { release } from '../../lib/release.ts'
 import type { Parts } from '../parts.ts'
 import { type Folder, reachable } from './handles.ts'
 import { noteFolder, noteLink, type FolderNote, type LinkNote } from './lists.ts'
@@ -69,7 +70,7 @@ export class Batch implements AsyncDisposable {
     this.#actions.push({ kind: 'link', item, note })
   }
 
-  /** Writes a small file to the staging folder and begins to sync it. */
+  /** Writes a small file to the staging folder and begins to sync it. The bytes are handed over. */
   file(item: Item, bytes: Buffer, metadata: Metadata, xattrs: Record<string, string>): void {
     const { disk } = this.#ctx
     const { name, fd } = this.#site.staging.create()
@@ -82,6 +83,7 @@ export class Batch implements AsyncDisposable {
       throw error
     }
     this.staged(item, name, fd, metadata, xattrs)
+    if (bytes.length >= SPARSE_FROM && bytes.length === bytes.buffer.byteLength) release(bytes)
   }
 
   /** Takes over a complete file in the staging folder; its handle is closed here. */

@@ -1,6 +1,7 @@
 import { unpackEntry, type UnpackedPiece } from '../../archive/unpack-entry.ts'
 import type { Steps } from '../../engine/stage.ts'
 import { errnoOf } from '../../lib/errors.ts'
+import { release } from '../../lib/release.ts'
 import { displayName } from '../../lib/entry-path.ts'
 import { placeOf, samePlace } from './handles.ts'
 import { LargeFile, openStaged } from './large-file.ts'
@@ -40,7 +41,10 @@ function takeDone(work: ExtractWork, item: Item, open: OpenFile): boolean {
   if (fd === null && !isPlaced(work, item, open)) return false
   work.begin(item)
   if (fd === null) batch.placed(item)
-  else batch.staged(item, open.name, fd, work.metadata(item), work.xattrs(item))
+  else {
+    ctx.disk.truncate(fd, open.plain)
+    batch.staged(item, open.name, fd, work.metadata(item), work.xattrs(item))
+  }
   return true
 }
 
@@ -83,6 +87,7 @@ async function* fill(work: ExtractWork, file: LargeFile): Steps<Fault | null> {
       if (next.done === true) return file.finish()
       file.write(next.value)
       work.inside += next.value.bytes.length
+      if (next.value.owned) release(next.value.bytes)
       if (file.at.plain >= entry.size || !(work.ctx.closing || work.due)) continue
       warm.keep(entry.index, file.at, pieces)
       kept = true

@@ -33,7 +33,7 @@ export async function* extractEntries(work: ExtractWork): Steps {
       // What is in flight is finished first; then the step may end.
       if (ctx.closing ? feed.ahead === 0 : work.due) yield* place(work, ctx.closing)
     }
-    yield* place(work, false)
+    await work.settle() // no yield here: a step that ends where nothing is left to do would never get past it
     yield* reportRest(work, plan, cursor)
   } finally {
     await feed.abandon()
