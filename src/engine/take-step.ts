@@ -128,12 +128,9 @@ class StepRun {
     const { job } = this.#held
     this.#warm[Symbol.dispose]()
     this.#deps.warm.drop(job.number)
-    this.#house.removeOutput(job)
-    if (job.status !== 'completed') this.#house.removeSide(job)
-    removeIfThere(this.#disk, this.#deps.store.deps.paths.reserve(job.number))
-    this.#house.sweep(job)
     if (!this.#held.released) this.#held.commit(this.#slice, true)
     this.#held.sweep()
+    this.#house.clear(job)
   }
 
   #prepare(job: Job, key: string | undefined): void {

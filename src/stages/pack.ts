@@ -27,17 +27,21 @@ export const packStage = (parts: BackupParts): Stage => ({
     const sink = parts.openSink(ctx)
     const labels = parts.labels(spec.sources)
     const own = parts.ownPlaces(ctx)
-    for (; slot.source < spec.sources.length; slot.source++, slot.after = null) {
+    while (slot.source < spec.sources.length) {
       const source = spec.sources[slot.source]
       const label = labels[slot.source]
-      if (source === undefined || label === undefined || ctx.part(label).status === 'failed') continue
-      ctx.part(label).status = 'running'
-      const items = (): AsyncIterable<SourceItem> => parts.openSource(source, label, own, ctx).items(slot.after)
-      for await (const progress of sink.feed(label, items, (item, taken) => take(ctx, slot, label, item, taken))) {
-        yield withTotals(progress, ctx)
+      if (source !== undefined && label !== undefined && ctx.part(label).status !== 'failed') {
+        ctx.part(label).status = 'running'
+        const items = (): AsyncIterable<SourceItem> => parts.openSource(source, label, own, ctx).items(slot.after)
+        for await (const progress of sink.feed(label, items, (item, taken) => take(ctx, slot, label, item, taken))) {
+          yield withTotals(progress, ctx)
+        }
+        ctx.part(label).status = 'completed'
       }
-      ctx.part(label).status = 'completed'
-      yield { step: `source ${label} packed` }
+      // Before the yield: a step that always ends here must find something else to do next time.
+      slot.source++
+      slot.after = null
+      yield { step: `source ${label ?? ''} packed` }
     }
     if (ctx.job.totals.files === 0) ctx.warn('empty_source', 'the backup holds no file at all')
   },
