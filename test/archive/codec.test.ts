@@ -104,6 +104,19 @@ describe('helpers', () => {
     expect(settled).toBe(1)
   })
 
+  it('are never given more than two batches: the next one is done at once by the caller', async () => {
+    using codec = createCodec({ threads: 1 })
+    for (let i = 0; i < 8; i++) await packOne(codec, { bytes: zero, mode: 'block', level: 6 })
+    const settled: number[] = []
+    const jobs = [0, 1, 2].map((n) =>
+      packOne(codec, { bytes: text, mode: 'block', level: 6 }).then(() => settled.push(n)),
+    )
+    for (let turn = 0; turn < 20; turn++) await Promise.resolve()
+    expect(settled).toEqual([2])
+    await Promise.all(jobs)
+    expect(settled).toEqual([2, 0, 1])
+  })
+
   it.each([
     ['dies at start', 'process.exit(3)'],
     ['throws', 'throw new Error("broken")'],
@@ -166,6 +179,7 @@ describe('blocks', () => {
     const data = zlib.deflateRawSync(Buffer.alloc(64 * MIB))
     await expect(codec.unpack([{ data, method: 'deflate', size: MIB }])).rejects.toMatchObject({
       code: 'ARCHIVE_DAMAGED',
+      cause: { code: 'ERR_BUFFER_TOO_LARGE' },
     })
   })
 })
