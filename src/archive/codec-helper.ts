@@ -29,7 +29,12 @@ export class Helper {
   constructor(entry: URL = ENTRY) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
-    this.#worker = new Worker(entry, { workerData: port2, transferList: [port2], name: 'codec', resourceLimits: { maxYoungGenerationSizeMb: YOUNG } })
+    this.#worker = new Worker(entry, {
+      workerData: port2,
+      transferList: [port2],
+      name: 'codec',
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG },
+    })
     this.#worker.unref()
     this.#worker.once('exit', () => this.#died())
     this.#worker.once('error', () => this.#died())

@@ -1,4 +1,5 @@
 import { BackupError } from '../lib/errors.ts'
+import { discarded } from '../lib/scavenge.ts'
 import { Helper } from './codec-helper.ts'
 import { runWork, type Reply, type Result, type Work } from './codec-messages.ts'
 
@@ -117,7 +118,10 @@ class ThreadedCodec implements Codec {
   #run(work: Work): Result[] | Promise<Result[]> {
     if (this.#closed !== null) throw this.#closed
     const helper = this.#roomy(work)
-    return helper === null ? runWork(work) : this.#ask(helper, work)
+    if (helper !== null) return this.#ask(helper, work)
+    const results = runWork(work)
+    discarded(sizeOf(results))
+    return results
   }
 
   #roomy(work: Work): Helper | null {
@@ -142,8 +146,10 @@ class ThreadedCodec implements Codec {
       const settle = (reply: Reply | null): void => {
         if (!this.#abort.delete(id)) return // failed already by an abort
         if (reply === null) resolve(new Promise((redo) => redo(runWork(work))))
-        else if (reply.error === null) resolve([...reply.results])
-        else reject(BackupError.fromRecord(reply.error))
+        else if (reply.error === null) {
+          discarded(sizeOf(reply.results))
+          resolve([...reply.results])
+        } else reject(BackupError.fromRecord(reply.error))
       }
       helper.send({ work, settle })
     })
@@ -164,6 +170,9 @@ class ThreadedCodec implements Codec {
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
+
+const sizeOf = (results: readonly Result[]): number =>
+  results.reduce((sum, { data }) => sum + (data === null ? 0 : data.length), 0)
 
 function at(results: readonly Result[], index: number): Result {
   const result = results[index]

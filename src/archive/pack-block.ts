@@ -1,5 +1,6 @@
 import crypto from 'node:crypto'
 import zlib from 'node:zlib'
+import { release } from '../lib/release.ts'
 import type { Packed, PackJob, Unpacked, UnpackJob } from './codec.ts'
 import { inflateExactly } from './inflate.ts'
 import { BLOCK, damaged } from './zip-records.ts'
@@ -99,6 +100,10 @@ export function unpackBlock({ data, method, size, proof }: UnpackJob): Unpacked 
     throw damaged(`${data.length} bytes are stored; ${size} were announced`)
   }
   const bytes = method === 'store' ? data : inflateExactly(data, size)
-  if (proof === true) return { bytes: NONE, crc: zlib.crc32(bytes), sha256: NONE }
+  if (proof === true) {
+    const crc = zlib.crc32(bytes)
+    if (bytes !== data) release(bytes)
+    return { bytes: NONE, crc, sha256: NONE }
+  }
   return { bytes, crc: zlib.crc32(bytes), sha256: sha256(bytes) }
 }

@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { readFully, type Disk, type DiskPath } from '../lib/disk.ts'
 import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
+import { discarded } from '../lib/scavenge.ts'
 import type { ByteSource } from './reader.ts'
 import { zip } from './zip.ts'
 import { endRecordsIn } from './zip-end.ts'
@@ -155,6 +156,7 @@ class JoinedParts implements PartSource {
     const from = known === undefined ? 0 : position - known.at
     if (known !== undefined && from + wanted <= known.bytes.length) {
       if (known !== this.#windows[0]) this.#windows.reverse()
+      discarded(wanted)
       return Buffer.from(known.bytes.subarray(from, from + wanted))
     }
     if (wanted >= AHEAD_MAX) return this.#load(position, wanted)
@@ -173,6 +175,7 @@ class JoinedParts implements PartSource {
   }
 
   #load(position: number, length: number): Buffer {
+    discarded(length)
     const bytes = Buffer.allocUnsafeSlow(length)
     let done = 0
     for (let index = this.#partAt(position); done < length; index++) {

@@ -1,3 +1,4 @@
+import { discarded } from '../lib/scavenge.ts'
 import type { ByteSource, RawBlock, Restart } from './reader.ts'
 import type { ZipEntry } from './zip-entry.ts'
 import { BLOCK } from './zip-records.ts'
@@ -55,6 +56,7 @@ export function isLast(entry: ZipEntry, at: Restart): boolean {
 
 /** The block as a complete stream of its own. A copy. */
 export function asStream(window: Buffer, length: number, last: boolean): Buffer {
+  discarded(length)
   if (last) return Buffer.from(window.subarray(0, length))
   return Buffer.concat([window.subarray(0, length), FINAL])
 }

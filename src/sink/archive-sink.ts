@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { BackupError } from '../lib/errors.ts'
-import { discarded } from '../lib/scavenge.ts'
 import { escapeName } from '../lib/entry-path.ts'
 import { crcCombine } from '../archive/crc.ts'
 import type { Codec, Packed } from '../archive/codec.ts'
@@ -61,7 +60,6 @@ export class ArchiveSink implements Sink {
       this.#slot.applied++
       const progress = await this.#apply(task, taken)
       contentOf(task)?.release()
-      discarded(weightOf(task))
       warm.note(weightOf(task), this.#ctx.clock.mono())
       yield progress
       if (task.type === 'abort') this.#parts.removeAfter(this.#slot.removeTo)

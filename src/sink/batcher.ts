@@ -1,10 +1,13 @@
 import type { Codec, Packed, PackJob } from '../archive/codec.ts'
+import { release } from '../lib/release.ts'
 import { BufferPool } from './buffer-pool.ts'
 
 /** Small files share a message to a helper: 67 µs a message would cost more than most of them. */
 const BATCH_BYTES = 256 << 10
 const BATCH_JOBS = 64
 const BLOCK = 1 << 20
+/** Results from this length on are nobody else's. */
+const OWN = 64 << 10
 
 /** Something on its way through the codec. `release` once its result has been used: its memory is lent again. */
 export interface Underway {
@@ -70,8 +73,13 @@ export class Batcher {
   /** A block that is a batch of its own; `memory` is what `block` lent. */
   alone(job: PackJob, memory: Buffer): Underway {
     this.flush()
-    const packed = this.#codec.pack([job]).then(([first]) => first ?? missing())
-    return { packed, release: () => this.#blocks.give(memory) }
+    let result: Packed | null = null
+    const packed = this.#codec.pack([job]).then(([first]) => (result = first ?? missing()))
+    const done = (): void => {
+      if (result !== null && result.data.buffer !== memory.buffer && result.data.length >= OWN) release(result.data)
+      this.#blocks.give(memory)
+    }
+    return { packed, release: done }
   }
 
   /** Somebody is about to wait for this result: its batch is sent if it still is being gathered. */

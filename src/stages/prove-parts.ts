@@ -1,5 +1,5 @@
 import { BackupError } from '../lib/errors.ts'
-import { discarded } from '../lib/scavenge.ts'
+import { release } from '../lib/release.ts'
 import { displayName } from '../lib/entry-path.ts'
 import { WarmHash, hashStart, type HashPosition } from '../lib/resumable-hash.ts'
 import { crcCombine } from '../archive/crc.ts'
@@ -51,7 +51,7 @@ export async function* proveParts(
     const bytes = batch.reduce((sum, { block }) => sum + block.data.length, 0)
     await prover.hashOn(bytes + READ / 4)
     prover.take(batch, await named(unpacked, batch))
-    discarded(3 * bytes)
+    for (const { block } of batch) release(block.data)
     yield prover.progress()
   }
   while (!prover.hashed) {
