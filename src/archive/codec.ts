@@ -90,7 +90,9 @@ class ThreadedCodec implements Codec {
 
   constructor(options: CodecOptions) {
     this.#options = options
-    this.width = options.threads * QUEUE + 1
+    // Results are wanted in order: with room for the queues and one more only, the caller would stand still
+    // behind a helper's result every other block. So one more per helper, and one for uneven blocks.
+    this.width = options.threads === 0 ? 1 : options.threads * (QUEUE + 1) + 2
     if (options.signal?.aborted === true) this.#onAbort()
     else options.signal?.addEventListener('abort', this.#onAbort, { once: true })
   }

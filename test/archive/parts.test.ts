@@ -67,6 +67,13 @@ describe('openParts', () => {
     expect(open()).toBe(0)
   })
 
+  it('leaves no handle open when the archive is refused', () => {
+    write(buildParts(items, 4000).map((bytes, i) => (i === 3 ? Buffer.alloc(bytes.length) : bytes.subarray(0, -1))))
+    const { disk, open } = counting()
+    expect(() => openZip(openParts(disk, last))).toThrow(expect.objectContaining({ code: 'ARCHIVE_DAMAGED' }))
+    expect(open()).toBe(0)
+  })
+
   it('reads any range as the joined bytes hold it; what it gave stays', () => {
     const parts = buildParts(items, 5000)
     const whole = Buffer.concat(parts)
