@@ -37,13 +37,14 @@ export const publishStage = (parts: BackupParts): Stage => ({
     const final = (index: number): string =>
       path.join(spec.output, parts.partName(ctx.job.archive ?? spec.archive, index, all.length))
     while (slot.renamed < all.length) {
-      for (const part of all.slice(slot.renamed, slot.renamed + BATCH)) {
+      for (const part of all.slice(slot.renamed, batchEnd(slot.renamed, all.length))) {
         publish(ctx.disk, part, final(slot.renamed))
         slot.renamed++
       }
+      // Before the record can say so: it would believe in names that a power cut takes back.
+      syncFolder(ctx.disk, spec.output)
       yield { step: 'publishing', done: slot.renamed, total: all.length }
     }
-    syncFolder(ctx.disk, spec.output)
     for (; slot.listed < all.length; slot.listed++) {
       const part = all[slot.listed]
       if (part === undefined) break
@@ -54,6 +55,10 @@ export const publishStage = (parts: BackupParts): Stage => ({
     ctx.log('info', `${all.length} file(s) published in ${spec.output}`)
   },
 })
+
+/** The last part, which readers open, comes by itself: all others then have their names for good. */
+const batchEnd = (from: number, count: number): number =>
+  from === count - 1 ? count : Math.min(from + BATCH, count - 1)
 
 function publish(disk: Disk, part: FinishedPart, target: string): void {
   const source = statOf(disk, part.path)
