@@ -1,7 +1,7 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'
 import { createFileOnce, removeIfThere } from '../lib/durable-file.ts'
-import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
+import { asBackupError, BackupError, errnoOf, type ErrorCode } from '../lib/errors.ts'
 import { exists, JobContext } from './context.ts'
 import type { HeldJob } from './held-job.ts'
 import { House } from './house.ts'
@@ -17,6 +17,8 @@ import { WarmJob, type WarmStore } from './warm.ts'
 /** After this long of nothing but failures a job waits for somebody to look (R33). */
 const STALL_AFTER = 15 * 60_000
 const LONGEST_WAIT = 60_000
+/** What ends a job even while its finished files get their names; all else (read-only, name taken) waits to be put right. */
+const HOPELESS: ReadonlySet<ErrorCode> = new Set(['WORK_FILE_LOST', 'STATE_DAMAGED', 'INTERNAL'])
 const RESERVE = Buffer.alloc(32 << 10)
 
 export interface StepDeps {
@@ -108,7 +110,7 @@ class StepRun {
     if (isEnded(job)) return this.#commitAgain()
     this.#log.add('error', `step ${this.#steps + 1} failed: ${known.code}: ${known.message}${traceOf(known)}`)
     if (this.#cancelMarked(job)) this.#end(job, 'cancelled', null)
-    else if (known.retry === 'later') this.#retryLater(job, known)
+    else if (known.retry === 'later' || (publishing(job) && !HOPELESS.has(known.code))) this.#retryLater(job, known)
     else this.#end(job, 'failed', known)
     // Not `+= 1`: the commit that threw may have reached the disk, and no number is skipped.
     job.steps = this.#steps + 1

@@ -5,7 +5,6 @@ import type { Disk } from '../../src/lib/disk.ts'
 import { BenchJob, DATA, OUT, type BenchOptions } from './bench-job.ts'
 import { contentOf } from './disk-tree.ts'
 import { FakeClock } from './fake-clock.ts'
-import type { MemoryDisk } from './memory-disk.ts'
 
 export type Files = ReadonlyMap<string, Buffer>
 
@@ -82,7 +81,7 @@ export function namesIn(disk: Disk, folder: string): string[] {
 }
 
 /** Throws unless the job completed, its archive is the undisturbed one, and nothing else is left. */
-export async function checkCompleted(disk: MemoryDisk, job: BenchJob, options: BenchOptions): Promise<void> {
+export async function checkCompleted(disk: Disk, job: BenchJob, options: BenchOptions): Promise<void> {
   const { number } = job.told ?? { number: 1 }
   const record = readJob(disk, number)
   if (record.status !== 'completed') throw new Error(`the job is ${record.status}: ${record.error?.code ?? ''} ${record.error?.message ?? ''}`)
@@ -95,7 +94,7 @@ export async function checkCompleted(disk: MemoryDisk, job: BenchJob, options: B
  * Nothing is left behind, also after a power cut. Only where a process died within the clearing up and the
  * power failed later may something be back: until the next look at the job.
  */
-async function checkCleared(disk: MemoryDisk, job: BenchJob): Promise<void> {
+async function checkCleared(disk: Disk, job: BenchJob): Promise<void> {
   const { number } = job.told ?? { number: 1 }
   const first = job.checks++ === 0
   if (!first && job.crashed && leftovers(disk, readJob(disk, number)).length > 0) {
