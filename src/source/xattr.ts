@@ -1,6 +1,7 @@
 import { asBackupError } from '../lib/errors.ts'
 import type { ProgramResult } from '../lib/program.ts'
 import { WalkEntry } from './entry.ts'
+import type { Folders } from './folders.ts'
 import { baseAt, Operands, readOutput, startGetfattr, type AttributeTools, type Base, type Found } from './getfattr.ts'
 import type { Omission, SourceItem } from './source.ts'
 import type { WalkItem } from './walk.ts'
@@ -31,8 +32,13 @@ export interface XattrContext {
 
 const NONE: Found = { attributes: new Map(), complaints: new Map(), others: [] }
 
-/** The same items in the same order, entries with their attributes. */
-export async function* withXattrs(items: Generator<WalkItem>, ctx: XattrContext): AsyncGenerator<SourceItem> {
+/** The same items in the same order, entries with their attributes. Gives the walk's folders back at its end. */
+export async function* withXattrs(
+  items: Generator<WalkItem>,
+  folders: Folders,
+  ctx: XattrContext,
+): AsyncGenerator<SourceItem> {
+  using _ = folders
   const reader = new Reader(ctx)
   let size = FIRST
   let current: Window | null = new Window(items, size, reader)
@@ -42,7 +48,7 @@ export async function* withXattrs(items: Generator<WalkItem>, ctx: XattrContext)
       size = Math.min(size * 2, LARGEST)
       // After a pause the step may end: nothing is begun before it was handed over.
       if (current.goesOn) next = new Window(items, size, reader)
-      yield* reader.finish(current)
+      for (const item of await reader.finish(current)) yield item
       if (current.failure !== null) throw current.failure.error
       if (next === null && !current.ended) next = new Window(items, size, reader)
       current = next
@@ -126,23 +132,32 @@ class Reader {
     return { entries: asked, result: program.result, [Symbol.dispose]: () => program[Symbol.dispose]() }
   }
 
-  async *finish(window: Window): AsyncGenerator<SourceItem> {
+  /** The items of a window, with notes where attributes are missing. */
+  async finish(window: Window): Promise<readonly SourceItem[]> {
     const before = this.#failed
-    const { attributes, complaints, others } = window.reading === null ? NONE : await this.#collect(window.reading)
-    let trouble = before === null ? this.#failed : null
-    const tooLong = before === null && window.reading?.entries.length !== window.entries.length
-    const asked = tooLong ? new Set(window.reading?.entries) : null
+    const found = window.reading === null ? NONE : await this.#collect(window.reading)
+    for (const message of found.others) this.#ctx.log('warn', `getfattr: ${message}`)
+    const broke = before === null ? this.#failed : null
+    const unasked = before === null && window.reading?.entries.length !== window.entries.length
+    if (found.attributes.size + found.complaints.size === 0 && broke === null && !unasked) return window.items
+    return this.#attach(window, found, broke, unasked ? new Set(window.reading?.entries) : null)
+  }
+
+  /** `broke`: why no attributes are read from here on. `asked`: the entries whose path a program can take, if not all. */
+  #attach(window: Window, found: Found, broke: string | null, asked: ReadonlySet<WalkEntry> | null): SourceItem[] {
+    const items: SourceItem[] = []
+    let trouble = broke
     for (const item of window.items) {
       if (item instanceof WalkEntry) {
-        const found = attributes.get(item)
-        if (found !== undefined) item.xattrs = found
-        trouble ??= complaints.get(item) ?? (asked === null || asked.has(item) ? null : 'its path is too long')
-        if (trouble !== null && !this.#ctx.told?.equals(item.below)) yield note(item, trouble)
+        const attributes = found.attributes.get(item)
+        if (attributes !== undefined) item.xattrs = attributes
+        trouble ??= found.complaints.get(item) ?? (asked === null || asked.has(item) ? null : 'its path is too long')
+        if (trouble !== null && !this.#ctx.told?.equals(item.below)) items.push(note(item, trouble))
         trouble = null
       }
-      yield item
+      items.push(item)
     }
-    for (const message of others) this.#ctx.log('warn', `getfattr: ${message}`)
+    return items
   }
 
   async #collect(reading: Reading): Promise<Found> {

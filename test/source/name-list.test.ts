@@ -53,6 +53,17 @@ test('runs read back in order, each name once, from any name on', () => {
   )
 })
 
+test('a name that two runs hold is given once', () => {
+  const file = newFile()
+  const runs = [
+    ['a', 'b', 'b'],
+    ['b', 'c'],
+    ['a', 'c'],
+  ].map((names) => writeRun(file, names.map(nameOf)))
+  expect(readAll(new MergedNames(file, runs, null))).toEqual(['a', 'b', 'c'])
+  file.close()
+})
+
 test('kinds are kept as the folder told them', () => {
   const file = newFile()
   const names: Name[] = [
