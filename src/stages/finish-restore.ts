@@ -70,7 +70,8 @@ class Finish {
     }
     if (slot.phase === 'narrow') {
       yield* this.#narrow()
-      yield* this.#next('clean', 0)
+      // What is removed next must be needed by no record any more (law 6).
+      yield* this.#next('clean', 0, true)
     }
     await this.#clean()
   }
@@ -79,10 +80,10 @@ class Finish {
     return this.#ctx.file(FILES[name])
   }
 
-  async *#next(phase: FinishSlot['phase'], at: number): Steps {
+  async *#next(phase: FinishSlot['phase'], at: number, durable = false): Steps {
     this.#slot.phase = phase
     this.#slot.at = at
-    yield { step: 'finishing' }
+    yield { step: 'finishing', ...(durable ? { durable: true } : {}) }
   }
 
   async *#links(): Steps {

@@ -6,7 +6,7 @@ import type { JobView } from '../../src/engine/job.ts'
 import type { ProcessTable } from '../../src/engine/owner.ts'
 import { jobPaths } from '../../src/engine/paths.ts'
 import { PLANS } from '../../src/engine/plans.ts'
-import type { JobSpec, RestoreSpec, VerifySpec } from '../../src/engine/spec.ts'
+import type { JobSpec, Pacing, RestoreSpec, VerifySpec } from '../../src/engine/spec.ts'
 import type { Stage, StageName } from '../../src/engine/stage.ts'
 import { JobStore } from '../../src/engine/store.ts'
 import { takeStep } from '../../src/engine/take-step.ts'
@@ -161,6 +161,7 @@ export interface RunOptions {
   /** Called after each step that has not ended the job. */
   readonly between?: (step: number) => void
   readonly maxSteps?: number
+  readonly pacing?: Partial<Pacing>
 }
 
 export const processes: ProcessTable = { self: 'test|boot|1|1|0', boot: 'boot', state: () => 'gone' }
@@ -200,7 +201,7 @@ export async function runJob(disk: Disk, place: Place, spec: JobSpec, options: R
   let warm = new WarmStore()
   try {
     for (let step = 1; step <= (options.maxSteps ?? 2000); step++) {
-      await takeStep({ store, stages, warm }, { number }, new AbortController().signal)
+      await takeStep({ store, stages, warm }, { number, pacing: options.pacing ?? {} }, new AbortController().signal)
       const job = store.read(number)
       if (isEnded(job)) return job
       if (options.cold !== false) {

@@ -22,7 +22,8 @@ type Action =
 /** A staged file whose bytes are on their way to the disk. */
 interface Pending {
   readonly fd: number
-  done: Promise<unknown>
+  /** Null until its sync has begun. */
+  done: Promise<void> | null
 }
 
 /** Files from this size on are looked through for runs of zeros. Bytes. */
@@ -90,7 +91,7 @@ export class Batch implements AsyncDisposable {
   staged(item: Item, name: string, fd: number, metadata: Metadata, xattrs: Record<string, string>): void {
     this.#actions.push({ kind: 'file', item, name })
     this.#bytes += item.entry.size
-    const pending: Pending = { fd, done: Promise.resolve() }
+    const pending: Pending = { fd, done: null }
     this.#pending.add(pending)
     applyMetadata(this.#ctx, fd, metadata)
     if (Object.keys(xattrs).length > 0) this.#attributes.push({ file: name, xattrs, pending })
@@ -105,7 +106,8 @@ export class Batch implements AsyncDisposable {
   /** Gives everything its name, in order, once all of it is durable. */
   async place(): Promise<void> {
     this.#setAttributes()
-    await this.#settle()
+    await this.#settled()
+    if (this.#failure !== null) throw this.#failure
     for (const action of this.#actions) this.#do(action)
     await this.#site.tree.sync()
     this.#actions.length = 0
@@ -114,8 +116,8 @@ export class Batch implements AsyncDisposable {
 
   /** Removes what has not been placed. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { pending } of this.#attributes) this.#sync(pending)
-    await Promise.allSettled([...this.#pending].map((pending) => pending.done))
+    for (const pending of this.#pending) if (pending.done === null) this.#close(pending)
+    await this.#settled()
     for (const action of this.#actions) {
       if (action.kind !== 'file' || action.name === null || action.name === this.#slot.open?.name) continue
       this.#site.staging.remove(action.name)
@@ -124,24 +126,30 @@ export class Batch implements AsyncDisposable {
   }
 
   #sync(pending: Pending): void {
-    const { disk } = this.#ctx
-    pending.done = disk.fsyncAsync(pending.fd).then(
-      () => this.#close(pending),
-      (error: unknown) => {
-        this.#failure ??= error // a file whose sync failed is never placed: `place` throws
-        this.#close(pending)
-      },
-    )
+    pending.done = this.#syncAndClose(pending)
+  }
+
+  /** Never rejects: a file whose sync failed is not placed, since `place` then throws what is kept here. */
+  async #syncAndClose(pending: Pending): Promise<void> {
+    try {
+      await this.#ctx.disk.fsyncAsync(pending.fd)
+    } catch (error) {
+      this.#failure ??= error
+    }
+    this.#close(pending)
   }
 
   #close(pending: Pending): void {
     this.#pending.delete(pending)
-    this.#ctx.disk.close(pending.fd)
+    try {
+      this.#ctx.disk.close(pending.fd)
+    } catch (error) {
+      this.#failure ??= error
+    }
   }
 
-  async #settle(): Promise<void> {
+  async #settled(): Promise<void> {
     while (this.#pending.size > 0) await Promise.all([...this.#pending].map((pending) => pending.done))
-    if (this.#failure !== null) throw this.#failure
   }
 
   #setAttributes(): void {

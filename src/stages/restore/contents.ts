@@ -70,9 +70,12 @@ function jobOf(archive: OpenArchive, one: Wanted): UnpackJob | { fault: Fault } 
     }
     return null
   } catch (error) {
-    return { fault: damageOf(error) }
+    return isReadError(error) ? null : { fault: damageOf(error) }
   }
 }
+
+/** The disk of the archive failed once: it is asked a second time before the entry is given up. */
+export const isReadError = (error: unknown): boolean => error instanceof BackupError && error.code === 'IO_ERROR'
 
 /** Null if any of them does not unpack: then each is read by itself to find which. */
 async function unpackAll(codec: Codec, jobs: readonly UnpackJob[]): Promise<Unpacked[] | null> {
@@ -103,11 +106,12 @@ function digestOf(expected: string | null, bytes: Buffer): string | null {
   return digest?.digest() ?? null
 }
 
-async function readAlone(archive: OpenArchive, one: Wanted): Promise<Content> {
+async function readAlone(archive: OpenArchive, one: Wanted, again = true): Promise<Content> {
   const pieces: Buffer[] = []
   try {
     for await (const piece of archive.content(one.entry)) pieces.push(Buffer.from(piece.bytes))
   } catch (error) {
+    if (again && isReadError(error)) return readAlone(archive, one, false)
     return { fault: damageOf(error) }
   }
   const bytes = pieces.length === 0 ? NOTHING : Buffer.concat(pieces)

@@ -3,7 +3,8 @@ import type { Steps } from '../../engine/stage.ts'
 import { errnoOf } from '../../lib/errors.ts'
 import { release } from '../../lib/release.ts'
 import { displayName } from '../../lib/entry-path.ts'
-import { placeOf, samePlace } from './handles.ts'
+import { orClose, placeOf, samePlace } from './handles.ts'
+import { isReadError } from './contents.ts'
 import { LargeFile, openStaged } from './large-file.ts'
 import type { Item } from './plan.ts'
 import { damageOf, type Fault } from './report.ts'
@@ -42,7 +43,7 @@ function takeDone(work: ExtractWork, item: Item, open: OpenFile): boolean {
   work.begin(item)
   if (fd === null) batch.placed(item)
   else {
-    ctx.disk.truncate(fd, open.plain)
+    orClose(ctx.disk, fd, () => ctx.disk.truncate(fd, open.plain))
     batch.staged(item, open.name, fd, work.metadata(item), work.xattrs(item))
   }
   return true
@@ -78,12 +79,19 @@ async function* openLarge(work: ExtractWork, item: Item, known: OpenFile | null)
 async function* fill(work: ExtractWork, file: LargeFile): Steps<Fault | null> {
   const { entry } = file.item
   const warm = work.ctx.keep('content', () => new WarmContent())
-  const pieces = warm.take(entry.index, file.at, () => unpackEntry(work.site.archive, entry, work.codec, file.at))
+  const begin = (): Pieces => unpackEntry(work.site.archive, entry, work.codec, file.at)
+  let pieces = warm.take(entry.index, file.at, begin)
   let kept = false
+  let again = true
   try {
     for (;;) {
       const next = await nextPiece(pieces)
-      if ('fault' in next) return next.fault
+      if ('error' in next && again && isReadError(next.error)) {
+        again = false
+        pieces = begin()
+        continue
+      }
+      if ('error' in next) return damageOf(next.error)
       if (next.done === true) return file.finish()
       file.write(next.value)
       work.inside += next.value.bytes.length
@@ -100,13 +108,13 @@ async function* fill(work: ExtractWork, file: LargeFile): Steps<Fault | null> {
   }
 }
 
-async function nextPiece(
-  pieces: AsyncGenerator<UnpackedPiece, void, undefined>,
-): Promise<IteratorResult<UnpackedPiece, void> | { fault: Fault }> {
+type Pieces = AsyncGenerator<UnpackedPiece, void, undefined>
+
+async function nextPiece(pieces: Pieces): Promise<IteratorResult<UnpackedPiece, void> | { error: unknown }> {
   try {
     return await pieces.next()
   } catch (error) {
-    return { fault: damageOf(error) }
+    return { error }
   }
 }
 

@@ -5,7 +5,7 @@ import type { UnpackedPiece } from '../../archive/unpack-entry.ts'
 import type { Restart } from '../../archive/reader.ts'
 import { BLOCK, ContentDigest, digestFor } from './content-digest.ts'
 import { contentFault } from './contents.ts'
-import { placeOf, samePlace } from './handles.ts'
+import { orClose, placeOf, samePlace } from './handles.ts'
 import type { Item } from './plan.ts'
 import type { Fault } from './report.ts'
 import type { Staging } from './staging.ts'
@@ -50,11 +50,13 @@ export class LargeFile {
   static resume(ctx: StageContext, staging: Staging, item: Item, open: OpenFile): LargeFile | null {
     const fd = openStaged(ctx, staging, open)
     if (fd === null) return null
-    ctx.disk.truncate(fd, open.plain)
-    const file = new LargeFile(ctx, item, fd, { stored: open.stored, plain: open.plain }, open.crc)
-    if (file.#reload()) return file
-    ctx.disk.close(fd)
-    return null
+    const file = orClose(ctx.disk, fd, () => {
+      ctx.disk.truncate(fd, open.plain)
+      const made = new LargeFile(ctx, item, fd, { stored: open.stored, plain: open.plain }, open.crc)
+      return made.#reload() ? made : null
+    })
+    if (file === null) ctx.disk.close(fd)
+    return file
   }
 
   get at(): Restart {
@@ -133,7 +135,7 @@ export function openStaged(ctx: StageContext, staging: Staging, open: OpenFile):
     if (errnoOf(error) === 'ENOENT') return null
     throw error
   }
-  const stat = ctx.disk.fstat(fd)
+  const stat = orClose(ctx.disk, fd, () => ctx.disk.fstat(fd))
   if (stat.kind === 'file' && samePlace(placeOf(stat), open) && stat.size >= open.plain) return fd
   ctx.disk.close(fd)
   return null
