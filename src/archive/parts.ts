@@ -20,6 +20,7 @@ export interface PartsOptions {
 }
 
 export interface PartSource extends ByteSource, Disposable {
+  peek(position: number, length: number): Buffer
   /** File names in order; the last one is the file that was asked for. */
   readonly names: string[]
   /** Names of parts that are not there (salvage only). */
@@ -133,6 +134,7 @@ class JoinedParts implements PartSource {
   readonly #open = new Map<number, number>()
   /** Two places are read at a time at most: entries and their directory. The one used last comes first. */
   #windows: Window[] = []
+  #scratch: Buffer = Buffer.alloc(0)
 
   constructor(disk: Disk, parts: readonly Part[]) {
     this.#disk = disk
@@ -168,6 +170,12 @@ class JoinedParts implements PartSource {
     return Buffer.from(bytes.subarray(0, wanted))
   }
 
+  peek(position: number, length: number): Buffer {
+    const wanted = Math.max(0, Math.min(length, this.size - position))
+    if (this.#scratch.length < wanted) this.#scratch = Buffer.allocUnsafeSlow(wanted)
+    return this.#fill(this.#scratch.subarray(0, wanted), position)
+  }
+
   [Symbol.dispose](): void {
     for (const fd of this.#open.values()) this.#disk.close(fd)
     this.#open.clear()
@@ -176,7 +184,11 @@ class JoinedParts implements PartSource {
 
   #load(position: number, length: number): Buffer {
     discarded(length)
-    const bytes = Buffer.allocUnsafeSlow(length)
+    return this.#fill(Buffer.allocUnsafeSlow(length), position)
+  }
+
+  #fill(bytes: Buffer, position: number): Buffer {
+    const { length } = bytes
     let done = 0
     for (let index = this.#partAt(position); done < length; index++) {
       const part = this.#parts[index]

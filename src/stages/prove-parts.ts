@@ -128,7 +128,7 @@ class Prover {
       if (part === undefined || start === undefined) return
       await this.#hash.resume(part.name, slot.hash)
       if (slot.hash.offset < part.size) {
-        const piece = this.#bytes.read(start + slot.hash.offset, Math.min(READ, part.size - slot.hash.offset))
+        const piece = this.#bytes.peek(start + slot.hash.offset, Math.min(READ, part.size - slot.hash.offset))
         if (piece.length === 0)
           throw new BackupError('VERIFY_FAILED', `${part.path} ends before its ${part.size} bytes`)
         this.#hash.update(slot.hash, piece)
