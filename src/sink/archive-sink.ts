@@ -83,6 +83,7 @@ export class ArchiveSink implements Sink {
       level: this.#options.level,
       batcher,
       maxFile: this.#options.format.writer.maxFile,
+      maxName: this.#options.format.writer.maxName,
       begun: open === null ? null : { ...open, path: Buffer.from(open.path, 'base64').toString('latin1') },
     })
     return new Pipeline(key, this.#slot.applied, tasks, batcher)
@@ -111,11 +112,9 @@ export class ArchiveSink implements Sink {
   }
 
   #whole(task: Extract<Task, { type: 'whole' }>, packed: Packed | null, taken: TakenBy): Progress {
-    const { entry, size, changed } = task
-    const name = this.#nameFor(entry)
-    if (name === null) return this.#tooLong(entry, taken)
+    const { entry, size, mtimeNs, changed } = task
     const data = packed?.data ?? Buffer.alloc(0)
-    const head = { ...headOf(entry, name), size, method: packed?.method ?? ('store' as const) }
+    const head = { ...headOf(entry, mtimeNs), size, method: packed?.method ?? ('store' as const) }
     const totals = { ...head, crc: packed?.crc ?? 0, stored: data.length, part: 0, offset: 0 }
     const bytes = this.#options.format.writer.head(totals)
     const place = this.#parts.reserve(bytes.length + Math.min(1, data.length))
@@ -125,14 +124,13 @@ export class ArchiveSink implements Sink {
     this.#finishEntry({ ...totals, ...place })
     const digest =
       entry.kind === 'dir' || packed === null ? null : `sha256:${Buffer.from(packed.sha256).toString('hex')}`
-    taken(entry, { stored: true, size, digest, changed })
+    taken(entry, { stored: true, size, digest, mtimeNs, changed })
     return { step: 'packing', substep: nameOf(entry) }
   }
 
   #open(task: Extract<Task, { type: 'begin' }>): Progress {
     const { entry, identity, method } = task
-    const name = this.#nameFor(entry)
-    const head: EntryHead = { ...headOf(entry, name ?? Buffer.alloc(0)), size: identity.size, method }
+    const head: EntryHead = { ...headOf(entry, BigInt(identity.mtimeNs)), size: identity.size, method }
     const bytes = this.#options.format.writer.openHead(head)
     const place = this.#parts.reserve(bytes.length + 1)
     this.#parts.hold(place)
@@ -157,12 +155,12 @@ export class ArchiveSink implements Sink {
   #close(task: Extract<Task, { type: 'end' }>, taken: TakenBy): Progress {
     const { entry, changed } = task
     const open = this.#opened()
-    const name = this.#nameFor(entry) ?? Buffer.alloc(0)
+    const mtimeNs = BigInt(open.identity.mtimeNs)
     if (open.method === 'deflate') {
       this.#parts.write(FINAL_BLOCK)
       open.stored += FINAL_BLOCK.length
     }
-    const head = { ...headOf(entry, name), size: open.identity.size, method: open.method }
+    const head = { ...headOf(entry, mtimeNs), size: open.identity.size, method: open.method }
     const totals: EntryTotals = { ...head, crc: open.crc, stored: open.stored, part: open.part, offset: open.offset }
     for (const patch of this.#options.format.writer.patches(totals)) {
       this.#parts.fill({ part: open.part, offset: open.offset + patch.at }, patch.bytes)
@@ -173,7 +171,7 @@ export class ArchiveSink implements Sink {
     this.#slot.open = null
     this.#slot.attempts = 0
     this.#finishEntry(totals)
-    taken(entry, { stored: true, size: totals.size, digest, changed })
+    taken(entry, { stored: true, size: totals.size, digest, mtimeNs, changed })
     return { step: 'packing', substep: nameOf(entry) }
   }
 
@@ -196,16 +194,6 @@ export class ArchiveSink implements Sink {
     this.#slot.uncompressed += totals.size
     this.#slot.stored += totals.stored
     this.#ctx.count({ entries: 1, files: totals.kind === 'file' ? 1 : 0 })
-  }
-
-  #tooLong(entry: Entry, taken: TakenBy): Progress {
-    taken(entry, { stored: false, reason: 'name_too_long', message: 'its name is longer than the format holds' })
-    return { step: 'packing', substep: nameOf(entry) }
-  }
-
-  #nameFor(entry: Entry): Buffer | null {
-    const name = Buffer.from(escapeName(entry.path), 'utf8')
-    return name.length + 1 > this.#options.format.writer.maxName ? null : name
   }
 
   #blocks(): string {
@@ -243,7 +231,8 @@ const FINAL_BLOCK = Buffer.from([0x03, 0x00])
 
 const nameOf = (entry: Entry): string => escapeName(entry.path)
 
-function headOf(entry: Entry, name: Buffer): Omit<EntryHead, 'size' | 'method'> {
-  const { mode, uid, gid, mtimeNs } = entry.stat
+function headOf(entry: Entry, mtimeNs: bigint): Omit<EntryHead, 'size' | 'method'> {
+  const { mode, uid, gid } = entry.stat
+  const name = Buffer.from(escapeName(entry.path), 'utf8')
   return { name, kind: entry.kind, mode, mtime: Number(mtimeNs / 1000n) / 1e6, uid, gid }
 }

@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto'
 import zlib from 'node:zlib'
+import { escapeName } from '../lib/entry-path.ts'
 import { BackupError, errnoOf } from '../lib/errors.ts'
 import {
   sameIdentity,
@@ -34,6 +35,7 @@ export interface ReadOptions {
   readonly level: number
   readonly batcher: Batcher
   readonly maxFile: number
+  readonly maxName: number
   readonly begun: Begun | null
 }
 
@@ -98,23 +100,34 @@ export async function* readAhead(
   if (begun !== null) yield { type: 'abort', why: 'the file begun earlier is gone' }
 }
 
-function tasksOf(item: SourceItem, options: ReadOptions): Iterable<Task> | AsyncGenerator<Task, void, undefined> {
-  if (item.type !== 'entry') return [{ type: 'pass', item }]
+async function* tasksOf(item: SourceItem, options: ReadOptions): AsyncGenerator<Task, void, undefined> {
+  if (item.type !== 'entry') return yield { type: 'pass', item }
+  const refused = refusal(item, options)
+  if (refused !== null) return yield refused
   if (item.kind !== 'file') {
     const content = item.kind === 'symlink' ? packLink(item, options.batcher) : null
-    return [{ type: 'whole', entry: item, size: item.link?.length ?? 0, content, changed: false }]
+    const size = item.link?.length ?? 0
+    return yield { type: 'whole', entry: item, size, mtimeNs: item.stat.mtimeNs, content, changed: false }
   }
-  if (item.stat.size > options.maxFile) {
-    return [
-      {
-        type: 'omit',
-        entry: item,
-        reason: 'too_large',
-        message: `larger than the format holds (${options.maxFile} bytes)`,
-      },
-    ]
+  const small = item.stat.size <= BLOCK ? smallFile(item, options) : null
+  if (small === null) yield* largeFile(item, options, null)
+  else yield small
+}
+
+/** What the format cannot hold. */
+function refusal(entry: Entry, { maxName, maxFile }: ReadOptions): Task | null {
+  if (Buffer.byteLength(escapeName(entry.path)) + 1 > maxName) {
+    return {
+      type: 'omit',
+      entry,
+      reason: 'name_too_long',
+      message: `its name is longer than the format holds (${maxName} bytes)`,
+    }
   }
-  return item.stat.size <= BLOCK ? [smallFile(item, options)] : largeFile(item, options, null)
+  if (entry.kind === 'file' && entry.stat.size > maxFile) {
+    return { type: 'omit', entry, reason: 'too_large', message: `larger than the format holds (${maxFile} bytes)` }
+  }
+  return null
 }
 
 function packLink(entry: Entry, batcher: Batcher): Underway {
@@ -124,18 +137,15 @@ function packLink(entry: Entry, batcher: Batcher): Underway {
   return batcher.add({ bytes, mode: 'whole', level: 0 })
 }
 
-/** Read whole, proven, and on its way to be packed. */
-function smallFile(entry: Entry, { batcher, level }: ReadOptions): Task {
+/** Read whole, proven, and on its way to be packed; null if it is not small any more. */
+function smallFile(entry: Entry, { batcher, level }: ReadOptions): Task | null {
   for (let attempt = 1; ; attempt++) {
     try {
-      const { bytes, changed } = readSmall(entry, batcher, attempt === ATTEMPTS)
-      return {
-        type: 'whole',
-        entry,
-        size: bytes.length,
-        content: batcher.add({ bytes, mode: 'whole', level }),
-        changed,
-      }
+      const read = readSmall(entry, batcher, attempt === ATTEMPTS)
+      if (read === null) return null
+      const { bytes, mtimeNs, changed } = read
+      const content = batcher.add({ bytes, mode: 'whole', level })
+      return { type: 'whole', entry, size: bytes.length, mtimeNs, content, changed }
     } catch (error) {
       if (!(error instanceof SourceFault)) throw error
       const again = error.reason === 'changed' && attempt < ATTEMPTS
@@ -144,15 +154,21 @@ function smallFile(entry: Entry, { batcher, level }: ReadOptions): Task {
   }
 }
 
-function readSmall(entry: Entry, batcher: Batcher, last: boolean): { bytes: Uint8Array; changed: boolean } {
+interface SmallFile {
+  readonly bytes: Uint8Array
+  readonly mtimeNs: bigint
+  readonly changed: boolean
+}
+
+function readSmall(entry: Entry, batcher: Batcher, last: boolean): SmallFile | null {
   const open = fromSource(() => entry.open())
   try {
-    const { size } = open.identity
-    if (size > BLOCK) throw new SourceFault('changed', 'it grew while it was read')
+    const { size, mtimeNs } = open.identity
+    if (size > BLOCK) return null // it has grown since it was listed
     const bytes = batcher.room(size)
     const got = fromSource(() => open.read(bytes, size, 0))
     if (got < size) throw new SourceFault('changed', 'it shrank while it was read')
-    return { bytes, changed: provenOrGrown(open, last) }
+    return { bytes, mtimeNs: BigInt(mtimeNs), changed: provenOrGrown(open, last) }
   } finally {
     open.close()
   }
@@ -208,8 +224,9 @@ async function* readLarge(
       throw new SourceFault('changed', 'it changed between two steps')
     if (identity.size <= BLOCK) {
       // It shrank since it was listed: small enough to be taken whole.
-      yield smallFile(entry, options)
-      return
+      const small = smallFile(entry, options)
+      if (small === null) throw new SourceFault('changed', 'it changed its size again and again')
+      return yield small
     }
     const method = from?.method ?? methodFor(open, options.level)
     if (from === null) yield { type: 'begin', entry, identity, method }

@@ -12,6 +12,7 @@ export type Task =
       readonly type: 'whole'
       readonly entry: Entry
       readonly size: number
+      readonly mtimeNs: bigint
       readonly content: Underway | null
       readonly changed: boolean
     }

@@ -56,7 +56,10 @@ function withTotals(progress: Progress, ctx: StageContext): Progress {
 
 /** Told at a safe point, in order: the mark moves together with what was stored. */
 function take(ctx: StageContext, slot: PackSlot, label: string, item: SourceItem, taken: Taken | null): void {
-  if (item.type === 'pause') return
+  if (item.type === 'pause') {
+    slot.after = item.mark ?? slot.after
+    return
+  }
   slot.after = item.mark
   if (item.type === 'omission') return omit(ctx, slot, label, item)
   if (taken === null) return
@@ -75,7 +78,7 @@ function store(ctx: StageContext, label: string, entry: Entry, taken: Extract<Ta
       path: entry.path,
       type: entry.kind,
       size: taken.size,
-      mtimeNs: stat.mtimeNs,
+      mtimeNs: taken.mtimeNs,
       mode: stat.mode,
       uid: stat.uid,
       gid: stat.gid,
