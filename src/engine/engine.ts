@@ -136,6 +136,8 @@ export class RatchetEngine implements Engine {
     const { disk, paths } = this.#deps.store.deps
     if (!isEnded(job)) throw new BackupError('JOB_RUNNING', `backup ${number} has not ended (${job.status})`)
     for (const artifact of this.#ownArtifacts(job)) removeIfThere(disk, artifact.path)
+    // What takes room goes first: on a full disk the number could not be noted else.
+    for (const file of [paths.log(number), paths.side(number, job.house)]) removeTree(disk, file)
     // The record goes last: a kill in between leaves a backup without files, which can be deleted again.
     replaceFile(disk, paths.last, Buffer.from(String(Math.max(number, this.#lastNumber()))))
     removeTree(disk, paths.job(number))

@@ -38,7 +38,7 @@ export async function takeStep(deps: StepDeps, order: StepOrder, signal: AbortSi
   const { store } = deps
   const pacing = { ...store.read(order.number).spec.pacing, ...order.pacing }
   const slice = Math.max(1, (pacing.maxMs * pacing.bias) / 100)
-  const held = store.acquire(order.number, pacing.maxMs)
+  const held = acquire(store, order.number, pacing.maxMs)
   const run = new StepRun(deps, held, { slice, min: pacing.minMs }, signal)
   if (isEnded(held.job)) return run.cleanUp()
   try {
@@ -47,6 +47,20 @@ export async function takeStep(deps: StepDeps, order: StepOrder, signal: AbortSi
     run.failed(error)
   }
 }
+
+/** On a full disk the reserve is given up for the record of whoever takes the job: to pause, or to cancel it (R39). */
+function acquire(store: JobStore, number: number, ttlMs: number): HeldJob {
+  const { disk, paths } = store.deps
+  try {
+    return store.acquire(number, ttlMs)
+  } catch (error) {
+    if (!isDiskFull(error) || !exists(disk, paths.reserve(number))) throw error
+    removeIfThere(disk, paths.reserve(number))
+    return store.acquire(number, ttlMs)
+  }
+}
+
+const isDiskFull = (error: unknown): boolean => errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT'
 
 /** One step from the take to the release. */
 class StepRun {
@@ -231,7 +245,7 @@ class StepRun {
     try {
       this.#held.commit(this.#slice, true)
     } catch (error) {
-      if (errnoOf(error) !== 'ENOSPC' && errnoOf(error) !== 'EDQUOT') throw error
+      if (!isDiskFull(error)) throw error
       removeIfThere(this.#disk, this.#deps.store.deps.paths.reserve(this.#held.job.number))
       this.#held.commit(this.#slice, true)
     }
