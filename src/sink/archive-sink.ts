@@ -9,7 +9,7 @@ import type { Entry, SourceItem } from '../source/source.ts'
 import { Batcher } from './batcher.ts'
 import { Directory } from './directory.ts'
 import { PartWriter } from './part-writer.ts'
-import { contentOf, Pipeline } from './pipeline.ts'
+import { contentOf, Pipeline, type Room } from './pipeline.ts'
 import { readAhead, BLOCK, WHOLE_DIGEST } from './read-ahead.ts'
 import { newSlot, type OpenSlot, type SinkSlot } from './sink-slot.ts'
 import { Warm } from './warm.ts'
@@ -68,12 +68,14 @@ export class ArchiveSink implements Sink {
   }
 
   /**
-   * Bytes to read ahead: what keeps all cores busy. In a process that may end with this step, only what can still be
-   * applied in it.
+   * What to read ahead: what keeps all cores busy. In a process that may end with this step, only what can still be
+   * applied in it, and little at first.
    */
-  #room(resumed: boolean, warm: Warm): number {
+  #room(resumed: boolean, warm: Warm): Room {
     const full = (this.#options.codec.width + 1) * AHEAD
-    return resumed ? full : Math.min(full, warm.bytesIn(this.#ctx.left))
+    if (resumed) return { bytes: full, tasks: Infinity }
+    const { bytes, tasks } = warm.ramp
+    return { bytes: Math.min(full, bytes, warm.bytesIn(this.#ctx.left)), tasks }
   }
 
   #pipeline(key: string, items: () => AsyncIterable<SourceItem>): Pipeline {
