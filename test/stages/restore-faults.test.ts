@@ -99,13 +99,13 @@ describe('a restore in place, with a fault at every call', () => {
   test('the process or the machine dies: old or new, never neither, and the next one finishes', async () => {
     const report = await enumerate(CRASHES, false, 40)
     expect(report.runs).toBeGreaterThan(150)
-  }, 120_000)
+  }, LONG ? 3_600_000 : 120_000)
 
   test('the same with a safe point after every piece', async () => {
     await enumerate(['stop-before', 'stop-after', 'power'], true, 25)
-  }, 120_000)
+  }, LONG ? 3_600_000 : 120_000)
 
   test('an error of the disk, once or from then on', async () => {
     await enumerate(['sync-once', 'ENOSPC-once', 'ENOSPC-on', 'EIO-once', 'EROFS-on', 'EMFILE-once'], false, 25)
-  }, 120_000)
+  }, LONG ? 3_600_000 : 120_000)
 })

@@ -121,7 +121,15 @@ export class TargetTree implements Disposable {
       this.#levels.push({ name, folder })
       this.#trim()
     }
+    if (!folder.byHandle) this.#prove(folder)
     return { folder, unnamed }
+  }
+
+  /** Without handles the path must still lead to the folder that was opened. */
+  #prove(folder: Folder): void {
+    const there = this.#disk.lstat(folder.path)
+    if (samePlace(placeOf(there), placeOf(this.#disk.fstat(folder.fd)))) return
+    throw new BackupError('ENTRY_REFUSED', `${displayName(folder.path)} was replaced while it was in use`)
   }
 
   changed(folder: Folder): void {
