@@ -4,7 +4,16 @@ import { sample } from '../archive/build.ts'
 import { contentOf, treeOf } from '../helpers/disk-tree.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
 import { MemoryDisk } from '../helpers/memory-disk.ts'
-import { HASTY, placeIn, putItems, restoreSpecOf, runJob, type TestItem, warningsOf, writeFile } from './restore-world.ts'
+import {
+  HASTY,
+  placeIn,
+  putItems,
+  restoreSpecOf,
+  runJob,
+  type TestItem,
+  warningsOf,
+  writeFile,
+} from './restore-world.ts'
 
 const text = (content: string): Buffer => Buffer.from(content)
 
