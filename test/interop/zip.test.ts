@@ -148,7 +148,7 @@ describe('we read', () => {
   })
 })
 
-describe.skipIf(process.env['RATCHET_LONG'] === undefined)('ZIP64 in earnest (set RATCHET_LONG)', () => {
+if (process.env['RATCHET_LONG'] !== undefined) describe('ZIP64 in earnest', () => {
   it('an entry of 4.2 GiB, an entry behind it, and 70,000 entries', async () => {
     const file = path.join(folder, 'wide.zip')
     const count = writeWide(file, 4300, 70_000)
