@@ -1,5 +1,5 @@
 /** The public library: nothing else of this package is meant to be imported. */
-export { createApp, serve, type App, type AppOptions, type Serving } from './app.ts'
+export { createApp as createRatchet, serve, type App, type AppOptions, type Serving } from './app.ts'
 export { RatchetClient } from './client/client.ts'
 export { BackupError, type ErrorCode, type ErrorRecord } from './lib/errors.ts'
 export { outcome, type Job, type JobStatus, type JobView, type Outcome } from './engine/job.ts'

@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { readFully, type Disk, type DiskPath } from '../lib/disk.ts'
 import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
+import { discarded } from '../lib/scavenge.ts'
 import type { ByteSource } from './reader.ts'
 import { zip } from './zip.ts'
 import { endRecordsIn } from './zip-end.ts'
@@ -19,6 +20,7 @@ export interface PartsOptions {
 }
 
 export interface PartSource extends ByteSource, Disposable {
+  peek(position: number, length: number): Buffer
   /** File names in order; the last one is the file that was asked for. */
   readonly names: string[]
   /** Names of parts that are not there (salvage only). */
@@ -132,6 +134,7 @@ class JoinedParts implements PartSource {
   readonly #open = new Map<number, number>()
   /** Two places are read at a time at most: entries and their directory. The one used last comes first. */
   #windows: Window[] = []
+  #scratch: Buffer = Buffer.alloc(0)
 
   constructor(disk: Disk, parts: readonly Part[]) {
     this.#disk = disk
@@ -155,6 +158,7 @@ class JoinedParts implements PartSource {
     const from = known === undefined ? 0 : position - known.at
     if (known !== undefined && from + wanted <= known.bytes.length) {
       if (known !== this.#windows[0]) this.#windows.reverse()
+      discarded(wanted)
       return Buffer.from(known.bytes.subarray(from, from + wanted))
     }
     if (wanted >= AHEAD_MAX) return this.#load(position, wanted)
@@ -166,6 +170,12 @@ class JoinedParts implements PartSource {
     return Buffer.from(bytes.subarray(0, wanted))
   }
 
+  peek(position: number, length: number): Buffer {
+    const wanted = Math.max(0, Math.min(length, this.size - position))
+    if (this.#scratch.length < wanted) this.#scratch = Buffer.allocUnsafeSlow(wanted)
+    return this.#fill(this.#scratch.subarray(0, wanted), position)
+  }
+
   [Symbol.dispose](): void {
     for (const fd of this.#open.values()) this.#disk.close(fd)
     this.#open.clear()
@@ -173,7 +183,12 @@ class JoinedParts implements PartSource {
   }
 
   #load(position: number, length: number): Buffer {
-    const bytes = Buffer.allocUnsafeSlow(length)
+    discarded(length)
+    return this.#fill(Buffer.allocUnsafeSlow(length), position)
+  }
+
+  #fill(bytes: Buffer, position: number): Buffer {
+    const { length } = bytes
     let done = 0
     for (let index = this.#partAt(position); done < length; index++) {
       const part = this.#parts[index]

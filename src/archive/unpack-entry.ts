@@ -39,7 +39,14 @@ export async function* unpackEntry(
       if (unpacked === null) break
       at = block.next
       const bytes = Buffer.from(unpacked.bytes.buffer, unpacked.bytes.byteOffset, unpacked.bytes.byteLength)
-      yield { bytes, next: block.next, restartable: true, crc: unpacked.crc, sha256: unpacked.sha256, owned: isAlone(bytes) }
+      yield {
+        bytes,
+        next: block.next,
+        restartable: true,
+        crc: unpacked.crc,
+        sha256: unpacked.sha256,
+        owned: isAlone(bytes),
+      }
     }
     if (at.plain >= entry.size && at.plain > 0) return
     for await (const piece of reader.content(entry, at)) {

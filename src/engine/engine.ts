@@ -1,4 +1,4 @@
-import { BackupError } from '../lib/errors.ts'
+import { BackupError, errnoOf } from '../lib/errors.ts'
 import { createFileOnce, removeIfThere, removeTree, replaceFile, syncFolder } from '../lib/durable-file.ts'
 import { Events } from '../lib/events.ts'
 import type { Catalogue } from './catalogue.ts'
@@ -37,7 +37,7 @@ export class RatchetEngine implements Engine {
 
   async start(request: StartRequest): Promise<JobView> {
     const known = request.key === undefined ? null : this.#startedBy(request.key)
-    if (known !== null) return known.steps > 0 ? known : this.step(known.number)
+    if (known !== null) return known.steps > 0 ? this.#finish(known) : this.step(known.number)
     const spec = await specFor(request, this)
     const job = this.#deps.store.create(spec, PLANS[spec.kind], request.key ?? null)
     return this.step(job.number)
@@ -78,7 +78,13 @@ export class RatchetEngine implements Engine {
   /** An ended job answers its last reply again; what a killed process left behind is removed first. */
   async #finish(job: JobView): Promise<JobView> {
     const house = new House(this.#deps.store.deps.disk, this.#deps.store.deps.paths, job.spec)
-    if (isEnded(job) && house.hasLeftovers(job)) await this.#deps.runner.run({ number: job.number })
+    if (!isEnded(job) || this.#working.has(job.number)) return job
+    try {
+      if (house.hasLeftovers(job)) await this.#deps.runner.run({ number: job.number })
+    } catch (error) {
+      // The answer stands, whatever is left lying about: the next look tries again.
+      if (!(error instanceof BackupError) && errnoOf(error) === undefined) throw error
+    }
     return job
   }
 
@@ -130,6 +136,8 @@ export class RatchetEngine implements Engine {
     const { disk, paths } = this.#deps.store.deps
     if (!isEnded(job)) throw new BackupError('JOB_RUNNING', `backup ${number} has not ended (${job.status})`)
     for (const artifact of this.#ownArtifacts(job)) removeIfThere(disk, artifact.path)
+    // What takes room goes first: on a full disk the number could not be noted else.
+    for (const file of [paths.log(number), paths.side(number, job.house)]) removeTree(disk, file)
     // The record goes last: a kill in between leaves a backup without files, which can be deleted again.
     replaceFile(disk, paths.last, Buffer.from(String(Math.max(number, this.#lastNumber()))))
     removeTree(disk, paths.job(number))

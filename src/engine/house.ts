@@ -56,34 +56,52 @@ export class House {
 
   /** Side files that no record names: made by a process that was killed before its commit. */
   sweepStrays(job: Job): void {
+    for (const file of this.#strays(job)) removeIfThere(this.#disk, file)
+  }
+
+  #strays(job: Job): string[] {
     const folder = this.folder(job, 'side')
     const known = new Set(Object.keys(job.files).map((key) => this.file(job, key)))
-    for (const name of this.#names(folder)) {
-      const file = path.join(folder, name)
-      if (!known.has(file)) removeIfThere(this.#disk, file)
-    }
+    return this.#names(folder)
+      .map((name) => path.join(folder, name))
+      .filter((file) => !known.has(file))
   }
 
-  /** Everything of this job beside the output, under any house number. */
-  removeOutput(job: Job): void {
-    const root = outputRoot(this.#spec)
-    if (root === null) return
-    const prefix = outFolderPrefix(job)
-    for (const name of this.#names(root)) {
-      if (name.startsWith(prefix)) removeTree(this.#disk, path.join(root, name))
+  /** Removes, for good, what an ended job does not keep: what it keeps are the work files in its record, if it completed. */
+  clear(job: Job): void {
+    const folders = this.#outFolders(job)
+    for (const folder of folders) removeTree(this.#disk, folder)
+    for (const parent of new Set(folders.map((folder) => path.dirname(folder)))) syncFolder(this.#disk, parent)
+    const kept = this.folder(job, 'side')
+    if (job.status === 'completed' && this.#names(path.dirname(kept)).includes(path.basename(kept))) {
+      this.sweepStrays(job)
+      syncFolder(this.#disk, kept)
     }
+    for (const name of this.#surplus(job)) removeTree(this.#disk, path.join(this.#paths.job(job.number), name))
+    syncFolder(this.#disk, this.#paths.job(job.number))
   }
 
-  removeSide(job: Job): void {
-    for (const name of this.#names(this.#paths.job(job.number))) {
-      if (name.startsWith('files-')) removeTree(this.#disk, path.join(this.#paths.job(job.number), name))
-    }
-  }
-
-  /** Whether a job that has ended left work files behind. */
+  /** Whether a job that has ended left behind what it does not keep: its process was killed while clearing up. */
   hasLeftovers(job: Job): boolean {
+    return this.#outFolders(job).length > 0 || this.#surplus(job).length > 0 || this.#strays(job).length > 0
+  }
+
+  /** Names in the job's folder that an ended job has no use for. */
+  #surplus(job: Job): string[] {
+    const kept = job.status === 'completed' ? path.basename(this.folder(job, 'side')) : null
+    const reserve = path.basename(this.#paths.reserve(job.number))
+    return this.#names(this.#paths.job(job.number)).filter(
+      (name) => name === reserve || name.endsWith('.tmp') || (name.startsWith('files-') && name !== kept),
+    )
+  }
+
+  /** The job's folders beside the output, under any house number. */
+  #outFolders(job: Job): string[] {
     const root = outputRoot(this.#spec)
-    return root !== null && this.#names(root).some((name) => name.startsWith(outFolderPrefix(job)))
+    if (root === null) return []
+    return this.#names(root)
+      .filter((name) => name.startsWith(outFolderPrefix(job)))
+      .map((name) => path.join(root, name))
   }
 
   /** The folder may stand under a newer number already: a move that was killed before its commit, or a late owner's. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'
 import { createFileOnce, removeIfThere } from '../lib/durable-file.ts'
-import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
+import { asBackupError, BackupError, errnoOf, type ErrorCode } from '../lib/errors.ts'
 import { exists, JobContext } from './context.ts'
 import type { HeldJob } from './held-job.ts'
 import { House } from './house.ts'
@@ -17,6 +17,8 @@ import { WarmJob, type WarmStore } from './warm.ts'
 /** After this long of nothing but failures a job waits for somebody to look (R33). */
 const STALL_AFTER = 15 * 60_000
 const LONGEST_WAIT = 60_000
+/** What ends a job even while its finished files get their names; all else (read-only, name taken) waits to be put right. */
+const HOPELESS: ReadonlySet<ErrorCode> = new Set(['WORK_FILE_LOST', 'STATE_DAMAGED', 'INTERNAL'])
 const RESERVE = Buffer.alloc(32 << 10)
 
 export interface StepDeps {
@@ -36,7 +38,7 @@ export async function takeStep(deps: StepDeps, order: StepOrder, signal: AbortSi
   const { store } = deps
   const pacing = { ...store.read(order.number).spec.pacing, ...order.pacing }
   const slice = Math.max(1, (pacing.maxMs * pacing.bias) / 100)
-  const held = store.acquire(order.number, pacing.maxMs)
+  const held = acquire(store, order.number, pacing.maxMs)
   const run = new StepRun(deps, held, { slice, min: pacing.minMs }, signal)
   if (isEnded(held.job)) return run.cleanUp()
   try {
@@ -45,6 +47,20 @@ export async function takeStep(deps: StepDeps, order: StepOrder, signal: AbortSi
     run.failed(error)
   }
 }
+
+/** On a full disk the reserve is given up for the record of whoever takes the job: to pause, or to cancel it (R39). */
+function acquire(store: JobStore, number: number, ttlMs: number): HeldJob {
+  const { disk, paths } = store.deps
+  try {
+    return store.acquire(number, ttlMs)
+  } catch (error) {
+    if (!isDiskFull(error) || !exists(disk, paths.reserve(number))) throw error
+    removeIfThere(disk, paths.reserve(number))
+    return store.acquire(number, ttlMs)
+  }
+}
+
+const isDiskFull = (error: unknown): boolean => errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT'
 
 /** One step from the take to the release. */
 class StepRun {
@@ -108,7 +124,7 @@ class StepRun {
     if (isEnded(job)) return this.#commitAgain()
     this.#log.add('error', `step ${this.#steps + 1} failed: ${known.code}: ${known.message}${traceOf(known)}`)
     if (this.#cancelMarked(job)) this.#end(job, 'cancelled', null)
-    else if (known.retry === 'later') this.#retryLater(job, known)
+    else if (known.retry === 'later' || (publishing(job) && !HOPELESS.has(known.code))) this.#retryLater(job, known)
     else this.#end(job, 'failed', known)
     // Not `+= 1`: the commit that threw may have reached the disk, and no number is skipped.
     job.steps = this.#steps + 1
@@ -128,12 +144,9 @@ class StepRun {
     const { job } = this.#held
     this.#warm[Symbol.dispose]()
     this.#deps.warm.drop(job.number)
-    this.#house.removeOutput(job)
-    if (job.status !== 'completed') this.#house.removeSide(job)
-    removeIfThere(this.#disk, this.#deps.store.deps.paths.reserve(job.number))
-    this.#house.sweep(job)
     if (!this.#held.released) this.#held.commit(this.#slice, true)
     this.#held.sweep()
+    this.#house.clear(job)
   }
 
   #prepare(job: Job, key: string | undefined): void {
@@ -232,7 +245,7 @@ class StepRun {
     try {
       this.#held.commit(this.#slice, true)
     } catch (error) {
-      if (errnoOf(error) !== 'ENOSPC' && errnoOf(error) !== 'EDQUOT') throw error
+      if (!isDiskFull(error)) throw error
       removeIfThere(this.#disk, this.#deps.store.deps.paths.reserve(this.#held.job.number))
       this.#held.commit(this.#slice, true)
     }

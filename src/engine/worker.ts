@@ -7,6 +7,9 @@ import type { StepOrder } from './take-step.ts'
 export type ToThread = { type: 'step'; order: StepOrder } | { type: 'interrupt'; number: number } | { type: 'close' }
 export type FromThread = { type: 'done'; number: number; error: ErrorRecord | null }
 
+/** MiB: short-lived buffers are freed when the young generation is full, so it is kept small. */
+const YOUNG = 4
+
 interface Waiting {
   resolve(): void
   reject(error: Error): void
@@ -92,7 +95,7 @@ class StepThread {
   constructor(options: WorkerOptions, gone: () => void) {
     this.#worker = new Worker(options.entry, {
       workerData: options.data,
-      resourceLimits: { maxOldGenerationSizeMb: options.heapMb },
+      resourceLimits: { maxOldGenerationSizeMb: options.heapMb, maxYoungGenerationSizeMb: YOUNG },
     })
     this.#worker.on('message', (message: FromThread) => this.#done(message.error))
     let last: Error | null = null

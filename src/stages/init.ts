@@ -82,9 +82,7 @@ function openOutput(disk: Disk, output: string): FileStat {
     }
     return disk.stat(output)
   } catch (error) {
-    if (error instanceof BackupError) throw error
-    const code = errnoOf(error) === 'EROFS' ? 'READ_ONLY' : 'OUTPUT_UNWRITABLE'
-    throw new BackupError(code, `the output folder ${output} cannot be used: ${reason(error)}`, { cause: error })
+    throw asBackupError(error, `the output folder ${output} cannot be used`, 'OUTPUT_UNWRITABLE')
   }
 }
 

@@ -27,17 +27,21 @@ export const packStage = (parts: BackupParts): Stage => ({
     const sink = parts.openSink(ctx)
     const labels = parts.labels(spec.sources)
     const own = parts.ownPlaces(ctx)
-    for (; slot.source < spec.sources.length; slot.source++, slot.after = null) {
+    while (slot.source < spec.sources.length) {
       const source = spec.sources[slot.source]
       const label = labels[slot.source]
-      if (source === undefined || label === undefined || ctx.part(label).status === 'failed') continue
-      ctx.part(label).status = 'running'
-      const items = (): AsyncIterable<SourceItem> => parts.openSource(source, label, own, ctx).items(slot.after)
-      for await (const progress of sink.feed(label, items, (item, taken) => take(ctx, slot, label, item, taken))) {
-        yield withTotals(progress, ctx)
+      if (source !== undefined && label !== undefined && ctx.part(label).status !== 'failed') {
+        ctx.part(label).status = 'running'
+        const items = (): AsyncIterable<SourceItem> => parts.openSource(source, label, own, ctx).items(slot.after)
+        for await (const progress of sink.feed(label, items, (item, taken) => take(ctx, slot, label, item, taken))) {
+          yield withTotals(progress, ctx)
+        }
+        ctx.part(label).status = 'completed'
       }
-      ctx.part(label).status = 'completed'
-      yield { step: `source ${label} packed` }
+      // Before the yield: a step that always ends here must find something else to do next time.
+      slot.source++
+      slot.after = null
+      yield { step: `source ${label ?? ''} packed` }
     }
     if (ctx.job.totals.files === 0) ctx.warn('empty_source', 'the backup holds no file at all')
   },
@@ -52,7 +56,10 @@ function withTotals(progress: Progress, ctx: StageContext): Progress {
 
 /** Told at a safe point, in order: the mark moves together with what was stored. */
 function take(ctx: StageContext, slot: PackSlot, label: string, item: SourceItem, taken: Taken | null): void {
-  if (item.type === 'pause') return
+  if (item.type === 'pause') {
+    slot.after = item.mark ?? slot.after
+    return
+  }
   slot.after = item.mark
   if (item.type === 'omission') return omit(ctx, slot, label, item)
   if (taken === null) return
@@ -71,7 +78,7 @@ function store(ctx: StageContext, label: string, entry: Entry, taken: Extract<Ta
       path: entry.path,
       type: entry.kind,
       size: taken.size,
-      mtimeNs: stat.mtimeNs,
+      mtimeNs: taken.mtimeNs,
       mode: stat.mode,
       uid: stat.uid,
       gid: stat.gid,

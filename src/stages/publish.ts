@@ -1,6 +1,6 @@
 import path from 'node:path'
-import { BackupError, errnoOf } from '../lib/errors.ts'
-import { syncFolder } from '../lib/durable-file.ts'
+import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
+import { removeIfThere, syncFolder } from '../lib/durable-file.ts'
 import type { Disk, FileStat } from '../lib/disk.ts'
 import type { Stage } from '../engine/stage.ts'
 import type { BackupParts } from './backup-parts.ts'
@@ -37,13 +37,13 @@ export const publishStage = (parts: BackupParts): Stage => ({
     const final = (index: number): string =>
       path.join(spec.output, parts.partName(ctx.job.archive ?? spec.archive, index, all.length))
     while (slot.renamed < all.length) {
-      for (const part of all.slice(slot.renamed, slot.renamed + BATCH)) {
-        publish(ctx.disk, part, final(slot.renamed))
-        slot.renamed++
-      }
+      const end = batchEnd(slot.renamed, all.length)
+      publishAll(ctx.disk, all.slice(slot.renamed, end), slot.renamed, final)
+      slot.renamed = end
+      // Before the record can say so: it would believe in names that a power cut takes back.
+      syncFolder(ctx.disk, spec.output)
       yield { step: 'publishing', done: slot.renamed, total: all.length }
     }
-    syncFolder(ctx.disk, spec.output)
     for (; slot.listed < all.length; slot.listed++) {
       const part = all[slot.listed]
       if (part === undefined) break
@@ -54,6 +54,23 @@ export const publishStage = (parts: BackupParts): Stage => ({
     ctx.log('info', `${all.length} file(s) published in ${spec.output}`)
   },
 })
+
+/** The last part, which readers open, comes by itself: all others then have their names for good. */
+const batchEnd = (from: number, count: number): number =>
+  from === count - 1 ? count : Math.min(from + BATCH, count - 1)
+
+function publishAll(disk: Disk, parts: readonly FinishedPart[], first: number, final: (index: number) => string): void {
+  for (const [i, part] of parts.entries()) {
+    try {
+      publish(disk, part, final(first + i))
+    } catch (error) {
+      const known = asBackupError(error, `${final(first + i)} cannot be written`, 'OUTPUT_UNWRITABLE')
+      // Nothing can become of it any more: what has its name already is no use to anybody.
+      if (known.code === 'WORK_FILE_LOST') for (let n = 0; n < first + i; n++) removeIfThere(disk, final(n))
+      throw known
+    }
+  }
+}
 
 function publish(disk: Disk, part: FinishedPart, target: string): void {
   const source = statOf(disk, part.path)
@@ -66,7 +83,7 @@ function publish(disk: Disk, part: FinishedPart, target: string): void {
     throw new BackupError('WORK_FILE_LOST', `${part.path} has ${source.size} bytes, not ${part.size}`)
   if (present !== null) {
     throw new BackupError('TARGET_EXISTS', `${target} appeared while the backup was running`, {
-      hint: 'Move it away and start the backup again.',
+      hint: 'Move it away; the backup goes on at the next step.',
     })
   }
   disk.rename(part.path, target)

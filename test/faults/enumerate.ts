@@ -1,5 +1,5 @@
 import type { Disk } from '../../src/lib/disk.ts'
-import { describeCall, faultDisk, type FaultDisk } from '../helpers/fault-disk.ts'
+import { describeCall, faultDisk, type Call, type FaultDisk } from '../helpers/fault-disk.ts'
 import type { MemoryDisk } from '../helpers/memory-disk.ts'
 import { seeded } from '../helpers/random.ts'
 import { ALL_KINDS, KINDS, type FaultKind } from './kinds.ts'
@@ -24,6 +24,10 @@ export interface Enumeration<W extends World> {
   kinds?: readonly FaultKind[]
   /** At most so many points of each kind, spread over the run; default: every one. */
   points?: number
+  /** And every one of the last so many, where the work becomes visible; default 0. */
+  tail?: number
+  /** Calls that no fault strikes, because others look at what they do. */
+  spares?(call: Call): boolean
   /** Power-cut states drawn at random for each point, beside the one with nothing unsynced; default 3. */
   cuts?: number
   seed?: number
@@ -50,13 +54,15 @@ export async function enumerateFaults<W extends World>(what: Enumeration<W>): Pr
   const points: Partial<Record<FaultKind, { of: number; tried: number }>> = {}
   for (const kind of what.kinds ?? ALL_KINDS) {
     const of = (await work.count(kind)) + (kind === 'power' ? 1 : 0) // power may also go after the last call
-    const chosen = spread(of, what.points ?? of, work.seed)
+    const chosen = [...new Set([...spread(of, what.points ?? of, work.seed), ...lastOf(of, what.tail ?? 0)])]
     for (const at of chosen) await work.strike(kind, at)
     points[kind] = { of, tried: chosen.length }
   }
   if (work.failures.length > 0) throw new Error(summary(work))
   return { points, runs: work.runs }
 }
+
+const lastOf = (of: number, count: number): number[] => Array.from({ length: Math.min(of, count) }, (_, i) => of - i)
 
 /** `wanted` of 1…`of`: the first and the last, and one out of each stretch between. */
 export function spread(of: number, wanted: number, seed: number): number[] {
@@ -101,9 +107,14 @@ class Enumerator<W extends World> {
 
   async count(kind: FaultKind): Promise<number> {
     const world = await this.#what.build()
-    const disk = faultDisk(world.disk, { counts: KINDS[kind].counts })
+    const disk = faultDisk(world.disk, { counts: this.#counts(kind) })
     await this.#what.run(disk, world)
     return disk.counted
+  }
+
+  #counts(kind: FaultKind): (call: Call) => boolean {
+    const { counts } = KINDS[kind]
+    return (call) => counts(call) && this.#what.spares?.(call) !== true
   }
 
   async strike(kind: FaultKind, at: number): Promise<void> {
@@ -117,7 +128,7 @@ class Enumerator<W extends World> {
   async #once(kind: FaultKind, at: number, cut: number | null): Promise<void> {
     this.runs++
     const world = await this.#what.build()
-    const disk = faultDisk(world.disk, { counts: KINDS[kind].counts, at, fault: KINDS[kind].fault })
+    const disk = faultDisk(world.disk, { counts: this.#counts(kind), at, fault: KINDS[kind].fault })
     try {
       await this.#run(disk, world, at)
       const next = await this.#crash(world.disk, world, cut)

@@ -67,8 +67,16 @@ describe('rights', () => {
   })
 
   test('attributes that give rights are set only when asked for', async () => {
-    const xattrs = { 'user.a': 'YQ==', 'security.capability': 'Yg==', 'trusted.x': 'Yw==', 'system.posix_acl_access': 'ZA==' }
-    const items: TestItem[] = [{ ...GOOD, xattrs }, { name: 'dir', kind: 'dir', xattrs: { 'user.=\n': 'ZQ==' } }]
+    const xattrs = {
+      'user.a': 'YQ==',
+      'security.capability': 'Yg==',
+      'trusted.x': 'Yw==',
+      'system.posix_acl_access': 'ZA==',
+    }
+    const items: TestItem[] = [
+      { ...GOOD, xattrs },
+      { name: 'dir', kind: 'dir', xattrs: { 'user.=\n': 'ZQ==' } },
+    ]
     const given: string[] = []
     const parts = {
       setfattr: '/usr/bin/setfattr',
@@ -108,7 +116,12 @@ describe('a manifest that lies', () => {
       'digest',
     ],
   ])('%s: the entry is not restored', async (_, item, why) => {
-    const { job, tree, warnings } = await restoreItems(arena, [item, { name: 'z', data: text('z') }], {}, { manifest: true })
+    const { job, tree, warnings } = await restoreItems(
+      arena,
+      [item, { name: 'z', data: text('z') }],
+      {},
+      { manifest: true },
+    )
     expect(tree).toEqual({ '/z': 'z' })
     expect(warnings[0]).toContain(why)
     expect(job.warnings.recent.map(({ code }) => code)).toEqual(['damaged_entry'])
@@ -139,7 +152,15 @@ describe('a manifest that lies', () => {
   })
 
   test('leaves out an entry: that one is checked by its CRC alone', async () => {
-    const { job, tree } = await restoreItems(arena, [{ ...GOOD, line: null }, { name: 'z', data: text('z') }], {}, { manifest: true })
+    const { job, tree } = await restoreItems(
+      arena,
+      [
+        { ...GOOD, line: null },
+        { name: 'z', data: text('z') },
+      ],
+      {},
+      { manifest: true },
+    )
     expect(tree).toEqual({ '/good': 'good', '/z': 'z' })
     expect(outcome(job)).toBe('completed')
   })

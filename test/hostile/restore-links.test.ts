@@ -182,7 +182,11 @@ describe('what is in the way of a restore in place', () => {
 
   test('a link where a folder should be', async () => {
     symlinkSync(arena.outside, at('d'))
-    const { job, tree } = await restoreItems(arena, [{ name: 'd', kind: 'dir', mode: 0o40777 }, file('d/f'), GOOD], inPlace)
+    const { job, tree } = await restoreItems(
+      arena,
+      [{ name: 'd', kind: 'dir', mode: 0o40777 }, file('d/f'), GOOD],
+      inPlace,
+    )
     expect(tree['/d']).toBe(`→ ${arena.outside}`)
     expect(tree['/good']).toBe('good')
     expect(job.parts[0]).toMatchObject({ omitted: 2, files: 1 })

@@ -76,7 +76,10 @@ describe('names that are refused', () => {
     ['a pipe', 0o10644],
     ['a socket', 0o140755],
   ])('what is not a file at all: %s', async (_, mode) => {
-    const { job, tree } = await restoreItems(arena, [{ name: 'odd', mode, data: mode === 0o10644 ? Buffer.alloc(0) : text('x') }, GOOD])
+    const { job, tree } = await restoreItems(arena, [
+      { name: 'odd', mode, data: mode === 0o10644 ? Buffer.alloc(0) : text('x') },
+      GOOD,
+    ])
     expect(tree).toEqual({ '/good': 'good' })
     expect(job.parts[0]?.omitted).toBe(1)
   })
@@ -105,9 +108,7 @@ describe('names that look alike', () => {
       if (key !== 'lstat' && typeof own === 'function') Object.defineProperty(folding, key, { value: own.bind(disk) })
     }
     const job = await runJob(folding, arena.place, restoreSpecOf(arena.place))
-    expect(job.warnings.recent.map(({ message }) => message)).toEqual([
-      'GOOD: an earlier entry has the same name',
-    ])
+    expect(job.warnings.recent.map(({ message }) => message)).toEqual(['GOOD: an earlier entry has the same name'])
     expect(treeOf(disk, arena.place.target)).toEqual({ '/d': 'dir', '/d/x': 'x', '/good': 'good' })
   })
 
@@ -126,16 +127,37 @@ describe('names that look alike', () => {
 
 describe('one name for a file and a folder', () => {
   test.each<[string, TestItem[], Record<string, string>]>([
-    ['file first', [{ name: 'x', data: text('x') }, { name: 'x/y', data: text('y') }], { '/x': 'x' }],
-    ['folder first', [{ name: 'x/y', data: text('y') }, { name: 'x', data: text('x') }], { '/x': 'dir', '/x/y': 'y' }],
+    [
+      'file first',
+      [
+        { name: 'x', data: text('x') },
+        { name: 'x/y', data: text('y') },
+      ],
+      { '/x': 'x' },
+    ],
+    [
+      'folder first',
+      [
+        { name: 'x/y', data: text('y') },
+        { name: 'x', data: text('x') },
+      ],
+      { '/x': 'dir', '/x/y': 'y' },
+    ],
     [
       'a folder of its own first',
-      [{ name: 'x', kind: 'dir' }, { name: 'x/x', kind: 'dir' }, { name: 'x/x/x', data: text('x') }],
+      [
+        { name: 'x', kind: 'dir' },
+        { name: 'x/x', kind: 'dir' },
+        { name: 'x/x/x', data: text('x') },
+      ],
       { '/x': 'dir', '/x/x': 'dir', '/x/x/x': 'x' },
     ],
     [
       'a link and what would lie below it',
-      [{ name: 'x', kind: 'symlink', data: text('good') }, { name: 'x/y', data: text('y') }],
+      [
+        { name: 'x', kind: 'symlink', data: text('good') },
+        { name: 'x/y', data: text('y') },
+      ],
       { '/x': 'dir', '/x/y': 'y' },
     ],
   ])('%s: the later one is refused', async (_, items, expected) => {
@@ -157,10 +179,13 @@ describe('long but lawful names', () => {
 })
 
 describe('what looks like our own escape', () => {
-  test.each(['..\uFFFD2Fx', '\uFFFD2Fx', '..\uFFFD5Cx', 'a\uFFFD00'])('is no way to smuggle a slash: %j', async (name) => {
-    const before = fingerprint(arena.outside)
-    const { tree } = await restoreItems(arena, [{ name, data: text('x') }, GOOD])
-    expect(fingerprint(arena.outside)).toEqual(before)
-    expect(Object.keys(tree).every((found) => found.split('/').length === 2)).toBe(true)
-  })
+  test.each(['..\uFFFD2Fx', '\uFFFD2Fx', '..\uFFFD5Cx', 'a\uFFFD00'])(
+    'is no way to smuggle a slash: %j',
+    async (name) => {
+      const before = fingerprint(arena.outside)
+      const { tree } = await restoreItems(arena, [{ name, data: text('x') }, GOOD])
+      expect(fingerprint(arena.outside)).toEqual(before)
+      expect(Object.keys(tree).every((found) => found.split('/').length === 2)).toBe(true)
+    },
+  )
 })

@@ -7,7 +7,16 @@ import { contentOf, treeOf } from '../helpers/disk-tree.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
 import { MemoryDisk } from '../helpers/memory-disk.ts'
 import { seeded } from '../helpers/random.ts'
-import { HASTY, placeIn, putItems, restoreSpecOf, runJob, type TestItem, verifySpecOf, warningsOf } from './restore-world.ts'
+import {
+  HASTY,
+  placeIn,
+  putItems,
+  restoreSpecOf,
+  runJob,
+  type TestItem,
+  verifySpecOf,
+  warningsOf,
+} from './restore-world.ts'
 
 const place = placeIn('/w')
 const text = (content: string): Buffer => Buffer.from(content)
@@ -125,7 +134,10 @@ describe('a restore cut at every safe point', () => {
       const job = await runJob(disk, place, restoreSpecOf(place, HASTY), {
         clock: new FakeClock({ perLook: 1 }),
         between: (step) => {
-          const staging = disk.readdir(place.target).map(String).find((name) => name.startsWith('.ratchet-'))
+          const staging = disk
+            .readdir(place.target)
+            .map(String)
+            .find((name) => name.startsWith('.ratchet-'))
           const large = `${place.target}/${staging ?? ''}/large-0`
           if (step !== 12 || !exists(disk, large)) return
           spoiled++

@@ -17,7 +17,11 @@ import {
 const place = placeIn('/w')
 const ITEMS: TestItem[] = [
   { name: 'd', kind: 'dir' },
-  ...Array.from({ length: 20 }, (_, i): TestItem => ({ name: `d/f${i}`, data: sample(5000, 'noise', i + 1), how: 'store' })),
+  ...Array.from({ length: 20 }, (_, i): TestItem => ({
+    name: `d/f${i}`,
+    data: sample(5000, 'noise', i + 1),
+    how: 'store',
+  })),
   { name: 'd/large', data: sample((2 << 20) + 9, 'noise', 99), how: 'store' },
   { name: 'd/packed', data: sample((2 << 20) + 9, 'text', 98), how: 'blocks' },
   { name: 'd/last', data: sample(5000, 'noise', 77), how: 'store' },
@@ -58,19 +62,22 @@ function rightIn(tree: Record<string, string>): void {
 }
 
 describe('a damaged archive', () => {
-  test.each([[['d/f3']], [['d/f0', 'd/f19']], [['d/large']], [['d/packed']], [['d/f1', 'd/large', 'd/packed', 'd/last']]])(
-    'gives back everything but what is damaged: %s',
-    async (damaged) => {
-      const [archive = Buffer.alloc(0)] = buildParts(withManifest(ITEMS))
-      const { job, tree, warnings } = await restored([spoil(archive, damaged)])
-      expect(outcome(job)).toBe('completed_with_warnings')
-      expect(missingIn(tree)).toEqual(damaged)
-      rightIn(tree)
-      expect(warnings.length).toBe(damaged.length)
-      for (const name of damaged) expect(warnings.some((line) => line.startsWith(`${name}: `))).toBe(true)
-      expect(job.parts[0]).toMatchObject({ omitted: damaged.length, files: NAMES.length - damaged.length })
-    },
-  )
+  test.each([
+    [['d/f3']],
+    [['d/f0', 'd/f19']],
+    [['d/large']],
+    [['d/packed']],
+    [['d/f1', 'd/large', 'd/packed', 'd/last']],
+  ])('gives back everything but what is damaged: %s', async (damaged) => {
+    const [archive = Buffer.alloc(0)] = buildParts(withManifest(ITEMS))
+    const { job, tree, warnings } = await restored([spoil(archive, damaged)])
+    expect(outcome(job)).toBe('completed_with_warnings')
+    expect(missingIn(tree)).toEqual(damaged)
+    rightIn(tree)
+    expect(warnings.length).toBe(damaged.length)
+    for (const name of damaged) expect(warnings.some((line) => line.startsWith(`${name}: `))).toBe(true)
+    expect(job.parts[0]).toMatchObject({ omitted: damaged.length, files: NAMES.length - damaged.length })
+  })
 
   test('is known by its CRCs alone where there is no manifest', async () => {
     const [archive = Buffer.alloc(0)] = buildParts(ITEMS)
@@ -104,7 +111,11 @@ describe('a damaged archive', () => {
     const missing = missingIn(tree)
     expect(missing.length).toBeGreaterThan(0)
     expect(missing.length).toBeLessThan(5)
-    for (const name of missing) expect(warnings.some((line) => line.includes(name)), name).toBe(true)
+    for (const name of missing)
+      expect(
+        warnings.some((line) => line.includes(name)),
+        name,
+      ).toBe(true)
   })
 
   test('whose manifest is damaged is restored by its CRCs', async () => {
@@ -165,7 +176,10 @@ describe('verify', () => {
   })
 
   test('finds every flipped bit when the digests are known', async () => {
-    const small: TestItem[] = [{ name: 'a', data: Buffer.from('hello hello hello') }, { name: 'b', kind: 'dir' }]
+    const small: TestItem[] = [
+      { name: 'a', data: Buffer.from('hello hello hello') },
+      { name: 'b', kind: 'dir' },
+    ]
     const [archive = Buffer.alloc(0)] = buildParts(withManifest(small))
     for (let at = 0; at < archive.length; at += 7) {
       const bytes = Buffer.from(archive)

@@ -24,7 +24,13 @@ const ITEMS: TestItem[] = [
   { name: 's/link', kind: 'symlink', data: text('a') },
 ]
 
-const OLD: Record<string, string> = { '/s': 'dir', '/s/a': 'old a', '/s/big': 'old big', '/s/mine': 'mine', '/s/link': '→ mine' }
+const OLD: Record<string, string> = {
+  '/s': 'dir',
+  '/s/a': 'old a',
+  '/s/big': 'old big',
+  '/s/mine': 'mine',
+  '/s/link': '→ mine',
+}
 const NEW: Record<string, string> = {
   ...OLD,
   '/s/a': 'new a',
@@ -98,16 +104,28 @@ function enumerate(kinds: readonly FaultKind[], hasty: boolean, points: number):
 }
 
 describe('a restore in place, with a fault at every call', () => {
-  test('the process or the machine dies: old or new, never neither, and the next one finishes', async () => {
-    const report = await enumerate(CRASHES, false, 40)
-    expect(report.runs).toBeGreaterThan(150)
-  }, LONG ? 3_600_000 : 120_000)
+  test(
+    'the process or the machine dies: old or new, never neither, and the next one finishes',
+    async () => {
+      const report = await enumerate(CRASHES, false, 40)
+      expect(report.runs).toBeGreaterThan(150)
+    },
+    LONG ? 3_600_000 : 120_000,
+  )
 
-  test('the same with a safe point after every piece', async () => {
-    await enumerate(['stop-before', 'stop-after', 'power'], true, 25)
-  }, LONG ? 3_600_000 : 120_000)
+  test(
+    'the same with a safe point after every piece',
+    async () => {
+      await enumerate(['stop-before', 'stop-after', 'power'], true, 25)
+    },
+    LONG ? 3_600_000 : 120_000,
+  )
 
-  test('an error of the disk, once or from then on', async () => {
-    await enumerate(['sync-once', 'ENOSPC-once', 'ENOSPC-on', 'EIO-once', 'EROFS-on', 'EMFILE-once'], false, 25)
-  }, LONG ? 3_600_000 : 120_000)
+  test(
+    'an error of the disk, once or from then on',
+    async () => {
+      await enumerate(['sync-once', 'ENOSPC-once', 'ENOSPC-on', 'EIO-once', 'EROFS-on', 'EMFILE-once'], false, 25)
+    },
+    LONG ? 3_600_000 : 120_000,
+  )
 })

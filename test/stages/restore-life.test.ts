@@ -69,7 +69,11 @@ describe('a restore that does not simply end', () => {
     const store = new JobStore({ disk, clock, processes: unknown, paths: jobPaths(place.data) })
     const other = new WarmStore()
     for (let step = 0; step < 200 && store.read(number).status === 'running'; step++) {
-      await takeStep({ store, stages, warm: other }, { number, pacing: { maxMs: 60_000 } }, new AbortController().signal)
+      await takeStep(
+        { store, stages, warm: other },
+        { number, pacing: { maxMs: 60_000 } },
+        new AbortController().signal,
+      )
     }
     const job = store.read(number)
     expect(job.house).toBeGreaterThan(1)
@@ -122,7 +126,10 @@ describe('a restore that does not simply end', () => {
 
   test('keeps a small record whatever the archive holds', async () => {
     const disk = new MemoryDisk()
-    const items: TestItem[] = Array.from({ length: 3000 }, (_, i) => ({ name: `d${i % 50}/../${i}`, data: Buffer.alloc(0) }))
+    const items: TestItem[] = Array.from({ length: 3000 }, (_, i) => ({
+      name: `d${i % 50}/../${i}`,
+      data: Buffer.alloc(0),
+    }))
     putItems(disk, place, [...items, ...ITEMS], { manifest: false })
     let largest = 0
     const store = storeOn(disk, place, new FakeClock())

@@ -5,7 +5,16 @@ import { contentOf, treeOf } from '../helpers/disk-tree.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
 import { systemError } from '../helpers/memory/errno.ts'
 import { MemoryDisk } from '../helpers/memory-disk.ts'
-import { HASTY, placeIn, putItems, restoreSpecOf, runJob, type TestItem, warningsOf, writeFile } from './restore-world.ts'
+import {
+  HASTY,
+  placeIn,
+  putItems,
+  restoreSpecOf,
+  runJob,
+  type TestItem,
+  warningsOf,
+  writeFile,
+} from './restore-world.ts'
 
 const text = (content: string): Buffer => Buffer.from(content)
 
