@@ -216,27 +216,30 @@ describe('the target', () => {
 })
 
 describe('rights of an ordinary user', () => {
-  test.each(['first', 'last'])('folders that shut their owner out come last (parents %s in the archive)', async (order) => {
-    const disk = new MemoryDisk()
-    const items: TestItem[] = [
-      { name: 'a', kind: 'dir', mode: 0o40000 },
-      { name: 'a/b', kind: 'dir', mode: 0o40400 },
-      { name: 'a/b/c', kind: 'dir', mode: 0o40755 },
-      { name: 'a/b/c/d', kind: 'dir', mode: 0o40055 },
-      { name: 'a/b/c/d/e', data: text('e') },
-    ]
-    putItems(disk, place, order === 'last' ? items.toReversed() : items)
-    // As the kernel does for anybody but root: no way into a folder without the right to search it.
-    const open = disk.open.bind(disk)
-    disk.open = (path, mode) => {
-      const parent = /^\/proc\/self\/fd\/(\d+)\//.exec(path.toString())?.[1]
-      if (parent !== undefined && (disk.fstat(Number(parent)).mode & 0o100) === 0) throw systemError('EACCES', 'open')
-      return open(path, mode)
-    }
-    const job = await runJob(disk, place, restoreSpecOf(place))
-    expect(outcome(job)).toBe('completed')
-    expect(['a', 'a/b', 'a/b/c', 'a/b/c/d'].map((name) => disk.lstat(at(name)).mode & 0o777)).toEqual([
-      0, 0o400, 0o755, 0o055,
-    ])
-  })
+  test.each(['first', 'last'])(
+    'folders that shut their owner out come last (parents %s in the archive)',
+    async (order) => {
+      const disk = new MemoryDisk()
+      const items: TestItem[] = [
+        { name: 'a', kind: 'dir', mode: 0o40000 },
+        { name: 'a/b', kind: 'dir', mode: 0o40400 },
+        { name: 'a/b/c', kind: 'dir', mode: 0o40755 },
+        { name: 'a/b/c/d', kind: 'dir', mode: 0o40055 },
+        { name: 'a/b/c/d/e', data: text('e') },
+      ]
+      putItems(disk, place, order === 'last' ? items.toReversed() : items)
+      // As the kernel does for anybody but root: no way into a folder without the right to search it.
+      const open = disk.open.bind(disk)
+      disk.open = (path, mode) => {
+        const parent = /^\/proc\/self\/fd\/(\d+)\//.exec(path.toString())?.[1]
+        if (parent !== undefined && (disk.fstat(Number(parent)).mode & 0o100) === 0) throw systemError('EACCES', 'open')
+        return open(path, mode)
+      }
+      const job = await runJob(disk, place, restoreSpecOf(place))
+      expect(outcome(job)).toBe('completed')
+      expect(['a', 'a/b', 'a/b/c', 'a/b/c/d'].map((name) => disk.lstat(at(name)).mode & 0o777)).toEqual([
+        0, 0o400, 0o755, 0o055,
+      ])
+    },
+  )
 })
