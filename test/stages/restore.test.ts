@@ -215,6 +215,35 @@ describe('the target', () => {
   })
 })
 
+describe('owners', () => {
+  const OWNED: TestItem[] = [
+    { name: 'd', kind: 'dir', uid: 1001, gid: 1002 },
+    { name: 'd/f', data: text('f'), uid: 1003, gid: 1004 },
+    { name: 'd/l', kind: 'symlink', data: text('f'), uid: 1005, gid: 1006 },
+  ]
+  const ownersIn = (disk: MemoryDisk): number[][] =>
+    ['d', 'd/f', 'd/l'].map((name) => [disk.lstat(at(name)).uid, disk.lstat(at(name)).gid])
+
+  test.each([
+    [true, true],
+    [true, false],
+    [false, true],
+  ])('are set only when asked for (%s) and as root (%s)', async (owners, root) => {
+    const disk = new MemoryDisk()
+    putItems(disk, place, OWNED)
+    const before = disk.lstat('/w')
+    const job = await runJob(disk, place, restoreSpecOf(place, { owners }), { parts: { root } })
+    expect(outcome(job)).toBe('completed')
+    const mine = [before.uid, before.gid]
+    const theirs = [
+      [1001, 1002],
+      [1003, 1004],
+      [1005, 1006],
+    ]
+    expect(ownersIn(disk)).toEqual(owners && root ? theirs : [mine, mine, mine])
+  })
+})
+
 describe('rights of an ordinary user', () => {
   test.each(['first', 'last'])(
     'folders that shut their owner out come last (parents %s in the archive)',
