@@ -161,13 +161,14 @@ describe('links planted in the target', () => {
     expect(job.error?.code).toBe('TARGET_UNWRITABLE')
   })
 
-  test('the staging folder swapped for a link', async () => {
+  test.each(['link', 'folder'])('the staging folder swapped for another %s', async (kind) => {
     const big: TestItem = { name: 'a', data: Buffer.alloc(3 << 20, 1), how: 'store' }
     const { job } = await disturbed([big, file('z')], () => {
       const staging = path.join(arena.place.target, '.ratchet-20260629-121045-000001-1-new')
       if (!exists(staging)) return false
       renameSync(staging, `${staging}.moved`)
-      symlinkSync(arena.outside, staging)
+      if (kind === 'link') symlinkSync(arena.outside, staging)
+      else mkdirSync(staging)
       return true
     })
     expect(job.error?.code).toBe('WORK_FILE_LOST')

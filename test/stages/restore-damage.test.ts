@@ -79,6 +79,14 @@ describe('a damaged archive', () => {
     expect(job.parts[0]).toMatchObject({ omitted: damaged.length, files: NAMES.length - damaged.length })
   })
 
+  test('is known by its CRCs alone where there is no manifest', async () => {
+    const [archive = Buffer.alloc(0)] = buildParts(ITEMS)
+    const damaged = ['d/f3', 'd/large', 'd/packed']
+    const { tree, warnings } = await restored([spoil(archive, damaged)])
+    expect(missingIn(tree)).toEqual(damaged)
+    expect(warnings.length).toBe(3)
+  })
+
   test('whose directory is lost is refused, and salvaged when asked for', async () => {
     const [archive = Buffer.alloc(0)] = buildParts(withManifest(ITEMS))
     const cut = archive.subarray(0, archive.length - 300)

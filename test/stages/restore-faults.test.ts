@@ -4,7 +4,7 @@ import { isEnded } from '../../src/engine/job.ts'
 import { sample } from '../archive/build.ts'
 import { CRASHES, type FaultKind } from '../faults/kinds.ts'
 import { enumerateFaults, type FaultReport } from '../faults/enumerate.ts'
-import { treeOf } from '../helpers/disk-tree.ts'
+import { contentOf, treeOf } from '../helpers/disk-tree.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
 import { MemoryDisk } from '../helpers/memory-disk.ts'
 import { PLANS } from '../../src/engine/plans.ts'
@@ -81,6 +81,8 @@ async function check(disk: Disk): Promise<void> {
   if (job.status === 'failed') expect(job.error?.code).toBe('READ_ONLY')
   else {
     expect(job.status).toBe('completed')
+    // Work on a large file is never lost once a record names it: its rename waits for the record.
+    expect(contentOf(disk, `${place.data}/jobs/1/log.txt`).toString()).not.toContain('restored again')
     expect(job.warnings.recent.filter(({ code }) => code !== 'retry')).toEqual([])
     expect(found).toEqual(NEW)
     expect(disk.lstat(`${place.target}/s/fresh`).mode & 0o7777).toBe(0o500)

@@ -3,6 +3,7 @@ import { outcome } from '../../src/engine/job.ts'
 import { sample } from '../archive/build.ts'
 import { contentOf, treeOf } from '../helpers/disk-tree.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
+import { systemError } from '../helpers/memory/errno.ts'
 import { MemoryDisk } from '../helpers/memory-disk.ts'
 import {
   HASTY,
@@ -194,7 +195,7 @@ describe('the target', () => {
     expect(contentOf(disk, at('big')).length).toBe(900_000)
   })
 
-  test('must stay the same folder', async () => {
+  test.each(['link', 'folder'])('must stay the same folder, not become a %s', async (kind) => {
     const disk = new MemoryDisk()
     putItems(disk, place, SITE)
     let swapped = false
@@ -205,10 +206,69 @@ describe('the target', () => {
         swapped = true
         disk.rename(place.target, '/w/moved')
         disk.mkdir('/w/trap', 0o755)
-        disk.symlink(text('/w/trap'), place.target)
+        if (kind === 'link') disk.symlink(text('/w/trap'), place.target)
+        else disk.rename('/w/trap', place.target)
       },
     })
     expect(job.error?.code).toBe('TARGET_UNWRITABLE')
-    expect(disk.readdir('/w/trap')).toEqual([])
+    expect(disk.readdir(kind === 'link' ? '/w/trap' : place.target)).toEqual([])
   })
+})
+
+describe('owners', () => {
+  const OWNED: TestItem[] = [
+    { name: 'd', kind: 'dir', uid: 1001, gid: 1002 },
+    { name: 'd/f', data: text('f'), uid: 1003, gid: 1004 },
+    { name: 'd/l', kind: 'symlink', data: text('f'), uid: 1005, gid: 1006 },
+  ]
+  const ownersIn = (disk: MemoryDisk): number[][] =>
+    ['d', 'd/f', 'd/l'].map((name) => [disk.lstat(at(name)).uid, disk.lstat(at(name)).gid])
+
+  test.each([
+    [true, true],
+    [true, false],
+    [false, true],
+  ])('are set only when asked for (%s) and as root (%s)', async (owners, root) => {
+    const disk = new MemoryDisk()
+    putItems(disk, place, OWNED)
+    const before = disk.lstat('/w')
+    const job = await runJob(disk, place, restoreSpecOf(place, { owners }), { parts: { root } })
+    expect(outcome(job)).toBe('completed')
+    const mine = [before.uid, before.gid]
+    const theirs = [
+      [1001, 1002],
+      [1003, 1004],
+      [1005, 1006],
+    ]
+    expect(ownersIn(disk)).toEqual(owners && root ? theirs : [mine, mine, mine])
+  })
+})
+
+describe('rights of an ordinary user', () => {
+  test.each(['first', 'last'])(
+    'folders that shut their owner out come last (parents %s in the archive)',
+    async (order) => {
+      const disk = new MemoryDisk()
+      const items: TestItem[] = [
+        { name: 'a', kind: 'dir', mode: 0o40000 },
+        { name: 'a/b', kind: 'dir', mode: 0o40400 },
+        { name: 'a/b/c', kind: 'dir', mode: 0o40755 },
+        { name: 'a/b/c/d', kind: 'dir', mode: 0o40055 },
+        { name: 'a/b/c/d/e', data: text('e') },
+      ]
+      putItems(disk, place, order === 'last' ? items.toReversed() : items)
+      // As the kernel does for anybody but root: no way into a folder without the right to search it.
+      const open = disk.open.bind(disk)
+      disk.open = (path, mode) => {
+        const parent = /^\/proc\/self\/fd\/(\d+)\//.exec(path.toString())?.[1]
+        if (parent !== undefined && (disk.fstat(Number(parent)).mode & 0o100) === 0) throw systemError('EACCES', 'open')
+        return open(path, mode)
+      }
+      const job = await runJob(disk, place, restoreSpecOf(place))
+      expect(outcome(job)).toBe('completed')
+      expect(['a', 'a/b', 'a/b/c', 'a/b/c/d'].map((name) => disk.lstat(at(name)).mode & 0o777)).toEqual([
+        0, 0o400, 0o755, 0o055,
+      ])
+    },
+  )
 })

@@ -9,7 +9,7 @@ import { ManifestCursor } from '../restore/manifest-cursor.ts'
 import type { Item } from '../restore/plan.ts'
 import type { Fault } from '../restore/report.ts'
 import { checkLarge } from './check-large.ts'
-import { CHECK_FILES, checkSlot, noteDamage, type CheckSlot } from './slot.ts'
+import { CHECK_FILES, checkSlot, countEntry, noteDamage, type CheckSlot } from './slot.ts'
 
 /** Lines of the manifest without an entry that are named between two safe points. */
 const LINES = 1000
@@ -93,20 +93,6 @@ function takeSmall(ctx: StageContext, group: Group): void {
     const fault = item.fault ?? (content !== undefined && 'fault' in content ? content.fault : null)
     countEntry(ctx, item, fault)
   }
-}
-
-export function countEntry(ctx: StageContext, item: Item, fault: Fault | null): void {
-  const { entry } = item
-  if (fault !== null) {
-    ctx.part('archive').omitted++
-    noteDamage(ctx, entry.path, fault.message)
-    return
-  }
-  const part = ctx.part('archive')
-  ctx.count({ entries: 1, files: entry.kind === 'file' ? 1 : 0, bytesRead: entry.stored })
-  if (entry.kind !== 'file') return
-  part.files++
-  part.bytes += entry.size
 }
 
 function lost(ctx: StageContext, line: ManifestEntry): void {

@@ -11,8 +11,7 @@ import { contentFault } from '../restore/contents.ts'
 import type { Item } from '../restore/plan.ts'
 import { damageOf, type Fault } from '../restore/report.ts'
 import { WarmContent } from '../restore/warm-content.ts'
-import { countEntry } from './check-entries.ts'
-import { CHECK_FILES, checkSlot, type OpenEntry } from './slot.ts'
+import { CHECK_FILES, checkSlot, countEntry, type OpenEntry } from './slot.ts'
 
 /** Checks a large entry, with a safe point after each piece. */
 export async function* checkLarge(ctx: StageContext, archive: OpenArchive, codec: Codec, item: Item): Steps {

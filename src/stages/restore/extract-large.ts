@@ -125,7 +125,7 @@ async function nextPiece(pieces: Pieces): Promise<IteratorResult<UnpackedPiece, 
 async function* cut(work: ExtractWork, file: LargeFile, done: boolean): Steps {
   await work.settle()
   work.slot.next = file.item.entry.index
-  work.slot.open = { ...(await file.cut()), done }
+  work.slot.open = { ...(await file.cut(work.site.staging)), done }
   yield { ...work.progress(file.at.plain), ...(done ? { durable: true } : {}) }
   work.resumed()
 }

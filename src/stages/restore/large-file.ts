@@ -3,9 +3,9 @@ import { errnoOf } from '../../lib/errors.ts'
 import { crcCombine } from '../../archive/crc.ts'
 import type { UnpackedPiece } from '../../archive/unpack-entry.ts'
 import type { Restart } from '../../archive/reader.ts'
-import { BLOCK, ContentDigest, digestFor } from './content-digest.ts'
+import { BLOCK, type ContentDigest, digestFor } from './content-digest.ts'
 import { contentFault } from './contents.ts'
-import { orClose, placeOf, samePlace } from './handles.ts'
+import { orClose, placeOf, samePlace, syncHandle } from './handles.ts'
 import type { Item } from './plan.ts'
 import type { Fault } from './report.ts'
 import type { Staging } from './staging.ts'
@@ -29,6 +29,8 @@ export class LargeFile {
   #crc: number
   /** The end of what was written is a hole. */
   #hole = false
+  /** Its name in the staging folder is not durable yet. */
+  #fresh = true
 
   private constructor(ctx: StageContext, item: Item, fd: number, from: Restart, crc: number) {
     this.#ctx = ctx
@@ -73,9 +75,11 @@ export class LargeFile {
   }
 
   /** Makes what is written durable and says where to go on. The pieces are whole blocks, so this is at a block's end. */
-  async cut(): Promise<OpenFile> {
+  async cut(staging: Staging): Promise<OpenFile> {
     this.#lengthen()
     await this.#ctx.disk.fsyncAsync(this.fd)
+    if (this.#fresh) await syncHandle(this.#ctx.disk, staging.folder.fd)
+    this.#fresh = false
     if (this.#digest?.blocks === true) this.#digest.save(this.#ctx.file(FILES.blocks(this.item.entry.index)))
     return this.#note(false)
   }
