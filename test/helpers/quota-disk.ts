@@ -1,6 +1,6 @@
 import type { Disk, DiskPath, OpenMode } from '../../src/lib/disk.ts'
 import { systemError } from './memory/errno.ts'
-import { MemoryDisk } from './memory-disk.ts'
+import type { MemoryDisk } from './memory-disk.ts'
 
 const BLOCK = 4096
 
