@@ -71,7 +71,8 @@ function begin(ctx: StageContext, archive: OpenArchive, identity: string): void 
   const part = ctx.part('archive')
   part.status = 'running'
   part.critical = true
-  if (archive.salvaged) ctx.warn('damaged_entry', `the archive's structure is damaged; ${archive.count} entries were found`)
+  if (archive.salvaged)
+    ctx.warn('damaged_entry', `the archive's structure is damaged; ${archive.count} entries were found`)
   for (const { entry, message } of archive.damage) {
     ctx.warn('damaged_entry', entry === null ? message : `${displayName(entry.path)}: ${message}`)
     part.omitted++
@@ -133,7 +134,7 @@ async function* compareNames(ctx: StageContext, count: CountSlot): Steps {
   const slot = restoreSlot(ctx)
   if (!slot.folded) return
   const buckets = bucketsFor(slot.entries)
-  for (; count.bucket < buckets; ) {
+  for (; count.bucket < buckets;) {
     if (compareBucket(ctx, count.bucket) > 0) slot.repeats = true
     count.bucket++
     yield { step: 'comparing names', done: count.bucket, total: buckets }

@@ -62,8 +62,7 @@ export async function enumerateFaults<W extends World>(what: Enumeration<W>): Pr
   return { points, runs: work.runs }
 }
 
-const lastOf = (of: number, count: number): number[] =>
-  Array.from({ length: Math.min(of, count) }, (_, i) => of - i)
+const lastOf = (of: number, count: number): number[] => Array.from({ length: Math.min(of, count) }, (_, i) => of - i)
 
 /** `wanted` of 1…`of`: the first and the last, and one out of each stretch between. */
 export function spread(of: number, wanted: number, seed: number): number[] {

@@ -18,7 +18,8 @@ const ofSource = (call: Call): boolean => /^\/(source|proc\/self\/fd)\b/.test(ca
 async function checkEnded(disk: Disk, job: BenchJob, options: BenchOptions, mayFail: ErrorCode[]): Promise<void> {
   const record = readJob(disk, job.told?.number ?? 1)
   if (record.status !== 'failed') return checkCompleted(disk, job, options)
-  if (!mayFail.includes(record.error?.code ?? 'INTERNAL')) throw new Error(`failed with ${JSON.stringify(record.error)}`)
+  if (!mayFail.includes(record.error?.code ?? 'INTERNAL'))
+    throw new Error(`failed with ${JSON.stringify(record.error)}`)
   const left = [...published(disk).keys(), ...leftovers(disk, record)]
   if (left.length > 0) throw new Error(`failed, and left behind: ${left.join(', ')}`)
 }
@@ -59,7 +60,11 @@ describe.each(FAULTS)('%s until somebody puts it right, under the same process',
   it.each(JOBS)('%s', { timeout: 3_600_000 }, async (_name, options) => {
     let right = false
     const report = await enumerateFaults({
-      ...errors(options, kinds.filter((kind) => kind.endsWith('-on')), mayFail),
+      ...errors(
+        options,
+        kinds.filter((kind) => kind.endsWith('-on')),
+        mayFail,
+      ),
       build() {
         right = false
         return new BenchJob(options)

@@ -33,6 +33,7 @@ describe('a process that dies at any call: the next one ends with the same bytes
   it.each(JOBS)('%s', { timeout: 600_000 }, async (_name, options, points) => {
     const report = await enumerateFaults(crashes(options, points))
     expect(report.points['stop-before']?.of).toBeGreaterThan(80)
-    for (const { of, tried } of Object.values(report.points)) expect(tried).toBeGreaterThanOrEqual(Math.min(of, points) * 0.9)
+    for (const { of, tried } of Object.values(report.points))
+      expect(tried).toBeGreaterThanOrEqual(Math.min(of, points) * 0.9)
   })
 })

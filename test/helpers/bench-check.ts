@@ -44,7 +44,8 @@ export function readJob(disk: Disk, number: number): JobView {
 /** Throws unless the files are those of the undisturbed run, byte by byte. */
 export function checkSame(found: Files, expected: Files): void {
   const names = [...expected.keys()].toSorted().join(', ')
-  if ([...found.keys()].toSorted().join(', ') !== names) throw new Error(`found ${[...found.keys()].join(', ') || 'nothing'}, not ${names}`)
+  if ([...found.keys()].toSorted().join(', ') !== names)
+    throw new Error(`found ${[...found.keys()].join(', ') || 'nothing'}, not ${names}`)
   for (const [name, bytes] of expected) checkFile(name, found.get(name), bytes)
 }
 
@@ -84,7 +85,8 @@ export function namesIn(disk: Disk, folder: string): string[] {
 export async function checkCompleted(disk: Disk, job: BenchJob, options: BenchOptions): Promise<void> {
   const { number } = job.told ?? { number: 1 }
   const record = readJob(disk, number)
-  if (record.status !== 'completed') throw new Error(`the job is ${record.status}: ${record.error?.code ?? ''} ${record.error?.message ?? ''}`)
+  if (record.status !== 'completed')
+    throw new Error(`the job is ${record.status}: ${record.error?.code ?? ''} ${record.error?.message ?? ''}`)
   if (record.percent !== 100) throw new Error(`${record.percent} % of a completed job`)
   checkSame(published(disk), await golden(options, number))
   await checkCleared(disk, job)
@@ -114,7 +116,8 @@ export async function checkAnyMoment(disk: Disk, job: BenchJob, options: BenchOp
   if (job.told !== null) {
     const { steps, status } = readJob(disk, job.told.number)
     if (steps < job.told.steps) throw new Error(`step ${job.told.steps} was answered; the record knows ${steps}`)
-    if (job.told.ended && status !== 'completed' && job.last?.status === 'completed') throw new Error(`told completed; it is ${status}`)
+    if (job.told.ended && status !== 'completed' && job.last?.status === 'completed')
+      throw new Error(`told completed; it is ${status}`)
   }
   const found = published(disk)
   if (found.size === 0) return

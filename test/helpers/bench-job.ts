@@ -105,7 +105,8 @@ export class BenchJob {
     const expected = told === null ? 1 : told.ended ? told.steps : told.steps + 1
     if (job.steps !== expected) wrong.push(`step ${expected} was asked for`)
     if ((job.percent === 100) !== (job.status === 'completed')) wrong.push(`it is ${job.status}`)
-    if (wrong.length > 0) throw new Error(`the reply says ${job.id}, step ${job.steps}, ${job.percent} %: ${wrong.join(', ')}`)
+    if (wrong.length > 0)
+      throw new Error(`the reply says ${job.id}, step ${job.steps}, ${job.percent} %: ${wrong.join(', ')}`)
     const { number, id, steps, percent } = job
     this.told = { number, id, steps, percent, ended: isEnded(job) }
     this.last = job

@@ -40,10 +40,7 @@ export async function* checkEntries(ctx: StageContext, parts: Parts, archive: Op
   }
 }
 
-function progressOf(
-  item: Item,
-  archive: OpenArchive,
-): { step: string; substep: string; done: number; total: number } {
+function progressOf(item: Item, archive: OpenArchive): { step: string; substep: string; done: number; total: number } {
   const total = archive.parts.reduce((sum, part) => sum + part.size, 0)
   const done = Math.min(total, item.entry.offset + item.entry.stored)
   return { step: 'checking', substep: displayName(item.entry.path), done, total }
@@ -80,7 +77,8 @@ const SECONDS = { from: 315_532_800, to: 0x7fff_ffff } as const
 
 function metadataFault(entry: ArchiveEntry, line: ManifestEntry | null): Fault | null {
   if (line === null) return null
-  if ((line.mode & 0xffff) !== (entry.mode & 0xffff)) return { kind: 'damaged', message: 'its mode differs from the manifest' }
+  if ((line.mode & 0xffff) !== (entry.mode & 0xffff))
+    return { kind: 'damaged', message: 'its mode differs from the manifest' }
   const seconds = Math.floor(Number(line.mtimeNs / 1_000_000n) / 1000)
   const comparable = seconds > SECONDS.from && seconds < SECONDS.to
   if (comparable && seconds !== Math.floor(entry.mtime)) {

@@ -247,4 +247,3 @@ export function sayNotKept(ctx: StageContext, slot: Pick<ExtractSlot, 'metadata'
   const hint = 'setfattr is not installed, or the file system does not take them'
   ctx.warn('not_restored', `extended attributes of some files could not be set (${hint})`)
 }
-

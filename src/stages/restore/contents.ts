@@ -22,7 +22,8 @@ const NOTHING = Buffer.alloc(0)
 /** What the entry and its manifest line disagree about before any content is read. */
 export function headFault({ entry, line }: Wanted): Fault | null {
   if (line === null) return null
-  if (line.type !== entry.kind) return damaged(`the manifest lists it as a ${line.type}, the archive as a ${entry.kind}`)
+  if (line.type !== entry.kind)
+    return damaged(`the manifest lists it as a ${line.type}, the archive as a ${entry.kind}`)
   if (entry.kind !== 'dir' && line.size !== entry.size) {
     return damaged(`the manifest says ${line.size} bytes, the archive ${entry.size}`)
   }

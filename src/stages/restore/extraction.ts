@@ -95,7 +95,7 @@ function addContent(work: ExtractWork, item: Item, content: Extract<Content, { b
 
 /** What the manifest lists after the last entry is missing too. */
 async function* reportRest(work: ExtractWork, plan: Plan, cursor: ManifestCursor): Steps {
-  for (let more = true; more; ) {
+  for (let more = true; more;) {
     for (let i = 0; i < LINES && more; i++) more = cursor.skip()
     for (const line of plan.takeMissing()) work.missing(line.path)
     await work.batch.place()

@@ -138,4 +138,3 @@ export function openStaged(ctx: StageContext, staging: Staging, open: OpenFile):
   ctx.disk.close(fd)
   return null
 }
-

@@ -55,9 +55,13 @@ function refuseOwnPlaces(disk: Disk, target: string, own: readonly string[]): vo
     const around =
       targetPlace !== null && placesAbove(disk, place).some((known) => samePlace(known, placeOf(targetPlace)))
     if (inside || around) {
-      throw new BackupError('FORBIDDEN', `${target} ${inside ? 'lies in' : 'contains'} ${place}, which the engine needs`, {
-        hint: 'Choose a target outside the data folder and the program.',
-      })
+      throw new BackupError(
+        'FORBIDDEN',
+        `${target} ${inside ? 'lies in' : 'contains'} ${place}, which the engine needs`,
+        {
+          hint: 'Choose a target outside the data folder and the program.',
+        },
+      )
     }
   }
 }
