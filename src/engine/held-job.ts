@@ -1,7 +1,8 @@
 import { BackupError, errnoOf } from '../lib/errors.ts'
-import { removeIfThere } from '../lib/durable-file.ts'
+import { removeIfThere, replaceFile } from '../lib/durable-file.ts'
 import type { Job } from './job.ts'
-import { RecordFile } from './record.ts'
+import { stateEpoch } from './paths.ts'
+import { encodeRecord, RecordFile } from './record.ts'
 import type { JobSpec } from './spec.ts'
 import type { JobStore } from './store.ts'
 
@@ -56,9 +57,12 @@ export class HeldJob {
   commit(ttlMs: number, release = false): void {
     this.#ours()
     this.job.updatedAt = this.#store.deps.clock.wall()
-    this.job.lease = { ...this.#store.lease(this.#epoch, ttlMs), released: release }
+    const { afterRelease = false } = this.job.lease
+    this.job.lease = { ...this.#store.lease(this.#epoch, ttlMs), released: release, afterRelease }
     this.#file.commit()
-    this.#ours() // a reply is only given for a commit that was still ours when it was made
+    // A reply is only given for a commit that was ours when it was made. After one that releases, the next take may
+    // come at once, rightly; it says so.
+    this.#ours(release)
     this.#released = release
   }
 
@@ -80,8 +84,24 @@ export class HeldJob {
       if (epoch < this.#epoch && epoch !== this.how.base) removeIfThere(disk, paths.state(this.#number, epoch))
     }
     for (const name of disk.readdir(paths.job(this.#number)).map((n) => n.toString('latin1'))) {
-      if (name.endsWith('.tmp')) this.#sweepTemporary(`${paths.job(this.#number)}/${name}`)
+      if (name.endsWith('.tmp') && !this.#isOfLater(name)) this.#sweepTemporary(`${paths.job(this.#number)}/${name}`)
     }
+  }
+
+  /**
+   * The job has ended and nothing will be written any more: the record before, which could only lead back into
+   * work that is cleared away, becomes a second copy of this one.
+   */
+  settle(): void {
+    const { disk, paths } = this.#store.deps
+    if (this.how.base !== this.#epoch)
+      replaceFile(disk, paths.state(this.#number, this.how.base), encodeRecord(this.job))
+    this.sweep()
+  }
+
+  /** We may be the late ones: what belongs to a later epoch is being written right now. */
+  #isOfLater(name: string): boolean {
+    return (stateEpoch(name.slice(0, name.indexOf('.json') + 5)) ?? 0) > this.#epoch
   }
 
   #sweepTemporary(file: string): void {
@@ -92,8 +112,9 @@ export class HeldJob {
     }
   }
 
-  #ours(): void {
+  #ours(released = false): void {
     if (this.#store.superseded(this.#number, this.#epoch)) {
+      if (released && this.#store.followed(this.#number, this.#epoch)) return
       throw new BackupError('LEASE_LOST', `backup ${this.#number} was taken over by another process`, {
         data: { number: this.#number },
       })

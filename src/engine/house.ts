@@ -110,9 +110,14 @@ export class House {
     const parent = path.dirname(from)
     const stem = path.basename(from).replace(/\d+$/, '')
     for (let attempt = 0; attempt < 100; attempt++) {
-      const names = this.#names(parent).filter((name) => name.startsWith(stem) && /^\d+$/.test(name.slice(stem.length)))
-      if (names.includes(path.basename(to))) break
-      const present = names.toSorted((a, b) => Number(b.slice(stem.length)) - Number(a.slice(stem.length)))[0]
+      const numbers = this.#names(parent)
+        .filter((name) => name.startsWith(stem) && /^\d+$/.test(name.slice(stem.length)))
+        .map((name) => Number(name.slice(stem.length)))
+      const wanted = Number(path.basename(to).slice(stem.length))
+      if (numbers.includes(wanted)) break
+      // Never one with a higher number: then we are the late ones.
+      const [number] = numbers.filter((n) => n < wanted).toSorted((a, b) => b - a)
+      const present = number === undefined ? undefined : `${stem}${number}`
       if (present === undefined) return // never made: nothing was written there
       try {
         this.#disk.rename(path.join(parent, present), to)

@@ -64,6 +64,10 @@ export interface Lease {
   boot: string
   untilMono: number
   released: boolean
+  /** The record this take went on from had been released: the last commit of its owner counts. */
+  afterRelease?: boolean
+  /** Taken from an owner that may be alive, and nothing committed since: the record before this one is what counts. */
+  claim?: boolean
 }
 
 /**

@@ -11,7 +11,8 @@ import {
   syncFolder,
 } from '../lib/durable-file.ts'
 import { HeldJob, LEASE_GRACE } from './held-job.ts'
-import { RECORD_FORMAT, isEnded, type Job, type JobView, type Lease } from './job.ts'
+import { isEnded, type Job, type JobView, type Lease } from './job.ts'
+import { newJob } from './new-job.ts'
 import { stateEpoch, type JobPaths } from './paths.ts'
 import type { ProcessTable } from './owner.ts'
 import { decodeRecord, encodeRecord } from './record.ts'
@@ -32,6 +33,10 @@ interface Found {
   job: Job
   /** The newest epoch when the record was read: its successor is the one to create. */
   epoch: number
+  /** Epoch of the record whose content this is. */
+  base: number
+  /** That record was its owner's last word. */
+  released: boolean
   /** The newest record was damaged and an older one is used. */
   recovered: boolean
 }
@@ -99,24 +104,53 @@ export class JobStore {
    */
   acquire(number: number, ttlMs: number): HeldJob {
     const { disk, paths } = this.deps
-    const found = this.#newest(number)
-    const { job, recovered } = found
-    const how = this.#takeable(job.lease)
-    if (how === 'busy') throw busy(number, job.lease.owner)
+    const { found, claim } = this.#free(number)
+    const spec = this.spec(number, found.job.specHash)
     const epoch = found.epoch + 1
-    const moving = job.moving || how === 'move'
-    const taken: Job = { ...job, moving, lease: this.lease(epoch, ttlMs) }
-    if (!isEnded(job)) taken.warnings = { ...job.warnings, before: job.warnings.total }
+    const afterRelease = !claim && found.base === found.epoch && found.released
+    const taken = takenFrom(found.job, { ...this.lease(epoch, ttlMs), afterRelease, ...(claim ? { claim } : {}) })
     if (!createFileOnce(disk, paths.state(number, epoch), encodeRecord(taken))) throw busy(number, 'another process')
     // Look again: a slow contender may have created a name that was used and cleaned up meanwhile.
     if (this.#newestEpoch(number) > epoch) {
       removeIfThere(disk, paths.state(number, epoch))
       throw busy(number, 'another process')
     }
-    return new HeldJob(this, taken, this.spec(number, job.specHash), {
-      recovered,
-      base: job.lease.epoch,
-    })
+    if (!claim) return new HeldJob(this, taken, spec, found)
+    return this.#settled(number, taken, spec)
+  }
+
+  /**
+   * The second half of a take from somebody who may be alive. It may have committed between our look and our
+   * claim, and answered; none of its later commits is answered, for it finds the claim. So what stands there now
+   * is what we go on from, and from now on nothing that it writes can change that.
+   */
+  #settled(number: number, claim: Job, spec: JobSpec): HeldJob {
+    const { disk, paths } = this.deps
+    const { epoch } = claim.lease
+    const found = this.#newest(number)
+    const { claim: _, ...lease } = claim.lease
+    const afterRelease = found.base === epoch - 1 && found.released
+    const taken = { ...takenFrom(found.job, { ...lease, afterRelease }), moving: true }
+    try {
+      replaceFile(disk, paths.state(number, epoch), encodeRecord(taken))
+    } catch (error) {
+      if (!this.superseded(number, epoch)) throw error
+    }
+    if (this.superseded(number, epoch)) throw busy(number, 'another process')
+    return new HeldJob(this, taken, spec, found)
+  }
+
+  /** The record as it is to be taken over. JOB_BUSY if somebody has it. */
+  #free(number: number): { found: Found; claim: boolean } {
+    for (;;) {
+      const found = this.#newest(number)
+      const how = this.#takeable(found.job.lease)
+      if (how === 'busy') throw busy(number, found.job.lease.owner)
+      if (how === 'move' || found.job.lease.released) return { found, claim: how === 'move' }
+      // Read before its owner was known to be dead: it may have written once more in between. Now it cannot.
+      const last = this.#newest(number)
+      if (last.epoch === found.epoch) return { found: last, claim: false }
+    }
   }
 
   lease(epoch: number, ttlMs: number): Lease {
@@ -134,6 +168,12 @@ export class JobStore {
   /** Whether somebody took the job after this epoch. */
   superseded(number: number, epoch: number): boolean {
     return this.#newestEpoch(number) > epoch
+  }
+
+  /** Whether the take after this epoch went on from what it released. False if that cannot be told any more. */
+  followed(number: number, epoch: number): boolean {
+    const next = this.#record(number, epoch + 1)
+    return next !== 'gone' && next !== 'damaged' && next.lease.afterRelease === true
   }
 
   /** Epochs on disk, ascending. */
@@ -158,22 +198,47 @@ export class JobStore {
   }
 
   #newest(number: number): Found {
-    const { disk, paths } = this.deps
     for (;;) {
       const epochs = this.epochs(number)
       const newest = epochs.at(-1)
       if (newest === undefined)
         throw new BackupError('JOB_NOT_FOUND', `there is no backup ${number}`, { data: { number } })
-      const bytes = readFileIfThere(disk, paths.state(number, newest))
-      if (bytes === null) continue // taken and swept between the listing and the read
-      const job = decodeRecord(bytes, paths.state(number, newest))
-      if (job !== null) return { job, epoch: newest, recovered: false }
-      const older = epochs.at(-2)
-      const previous = older === undefined ? null : readFileIfThere(disk, paths.state(number, older))
-      const back = previous === null || older === undefined ? null : decodeRecord(previous, paths.state(number, older))
-      if (back !== null) return { job: back, epoch: newest, recovered: true }
-      throw new BackupError('STATE_DAMAGED', `${paths.state(number, newest)} is damaged and no earlier record is whole`)
+      const read = this.#record(number, newest)
+      if (read === 'gone') continue // taken and swept between the listing and the read
+      const older = epochs.toReversed().slice(1)
+      if (read === 'damaged') return this.#before(number, newest, older)
+      return this.#found(number, read, older)
     }
+  }
+
+  /** The record before a damaged one: used once (R38). */
+  #before(number: number, newest: number, older: readonly number[]): Found {
+    const [epoch] = older
+    const job = epoch === undefined ? 'gone' : this.#record(number, epoch)
+    if (epoch === undefined || job === 'gone' || job === 'damaged') {
+      const file = this.deps.paths.state(number, newest)
+      throw new BackupError('STATE_DAMAGED', `${file} is damaged and no earlier record is whole`)
+    }
+    return { ...this.#found(number, job, older.slice(1)), epoch: newest, released: false, recovered: true }
+  }
+
+  /** A claim says who has the job; what is true about it stands in the last record that is none. */
+  #found(number: number, job: Job, older: readonly number[]): Found {
+    const { epoch, released } = job.lease
+    const found = { job, epoch, base: epoch, released, recovered: false }
+    if (job.lease.claim !== true) return found
+    for (const base of older) {
+      const last = this.#record(number, base)
+      if (last === 'gone' || last === 'damaged' || last.lease.claim === true) continue
+      return { ...found, job: { ...last, moving: true, lease: job.lease }, base, released: last.lease.released }
+    }
+    return found
+  }
+
+  #record(number: number, epoch: number): Job | 'gone' | 'damaged' {
+    const file = this.deps.paths.state(number, epoch)
+    const bytes = readFileIfThere(this.deps.disk, file)
+    return bytes === null ? 'gone' : (decodeRecord(bytes, file) ?? 'damaged')
   }
 
   #newestEpoch(number: number): number {
@@ -204,61 +269,14 @@ export class JobStore {
   }
 }
 
+function takenFrom(job: Job, lease: Lease): Job {
+  return { ...job, lease, ...(isEnded(job) ? {} : { warnings: { ...job.warnings, before: job.warnings.total } }) }
+}
+
 const hashOf = (text: string | Uint8Array): string => createHash('sha256').update(text).digest('hex')
 
 function busy(number: number, owner: string): BackupError {
   return new BackupError('JOB_BUSY', `backup ${number} is being worked on by ${owner.split('|')[2] ?? owner}`, {
     data: { number },
   })
-}
-
-/** `20260629-121045-000001`, in UTC. */
-export function jobId(number: number, wall: number): string {
-  const iso = new Date(wall).toISOString()
-  return `${iso.slice(0, 10).replaceAll('-', '')}-${iso.slice(11, 19).replaceAll(':', '')}-${String(number).padStart(6, '0')}`
-}
-
-function newJob(
-  number: number,
-  wall: number,
-  spec: JobSpec,
-  specHash: string,
-  plan: readonly StageName[],
-  startKey: string | null,
-): Job {
-  return {
-    format: RECORD_FORMAT,
-    number,
-    id: jobId(number, wall),
-    kind: spec.kind,
-    specHash,
-    plan,
-    status: 'pending',
-    stage: 0,
-    steps: 0,
-    slots: {},
-    house: 1,
-    moving: false,
-    files: {},
-    trash: [],
-    progress: { step: '' },
-    domain: 'init',
-    percent: 0,
-    totals: { entries: 0, files: 0, bytesRead: 0, bytesWritten: 0, filesExpected: null, bytesExpected: null },
-    parts: [],
-    warnings: { total: 0, before: 0, recent: [] },
-    archive: null,
-    artifacts: { count: 0, bytes: 0 },
-    error: null,
-    attempts: 0,
-    failingSince: null,
-    sleepMs: 0,
-    costs: { gap: 0, commit: 0 },
-    createdAt: wall,
-    updatedAt: wall,
-    finishedAt: null,
-    lease: { epoch: 1, owner: '', until: 0, boot: '', untilMono: 0, released: true },
-    startKey,
-    lastKey: null,
-  }
 }

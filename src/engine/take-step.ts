@@ -145,12 +145,13 @@ class StepRun {
     this.#warm[Symbol.dispose]()
     this.#deps.warm.drop(job.number)
     if (!this.#held.released) this.#held.commit(this.#slice, true)
-    this.#held.sweep()
+    this.#held.settle()
     this.#house.clear(job)
   }
 
   #prepare(job: Job, key: string | undefined): void {
     if (job.moving) {
+      this.#deps.warm.drop(job.number) // its handles reach files that nobody reads any more
       this.#house.move(job, this.#held.epoch)
       this.#held.commit(this.#slice)
       pushWarning(

@@ -50,22 +50,32 @@ export function replaceFile(disk: Disk, target: string, bytes: Uint8Array): void
   syncFolder(disk, path.dirname(target))
 }
 
+/** Somebody who tidies up may take our temporary for a dead one's; not for ever. */
+const TRIES = 20
+
 /** Puts `bytes` under `target` only if nothing is there; false if somebody was first. What is there then lasts. */
 export function createFileOnce(disk: Disk, target: string, bytes: Uint8Array): boolean {
-  const temporary = writeTemporary(disk, target, bytes)
-  let created = true
-  try {
-    disk.link(temporary, target)
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') {
-      removeIfThere(disk, temporary)
-      throw error
-    }
-    created = false
+  let created: boolean | null = null
+  for (let left = TRIES; created === null; left--) {
+    const temporary = writeTemporary(disk, target, bytes)
+    created = linkNew(disk, temporary, target, left > 1)
+    removeIfThere(disk, temporary)
   }
-  removeIfThere(disk, temporary)
   syncFolder(disk, path.dirname(target)) // also for a loser: the winner may have died before its sync
   return created
+}
+
+/** False if `target` is there; null if the temporary file has been swept away and another try is worth it. */
+function linkNew(disk: Disk, temporary: string, target: string, again: boolean): boolean | null {
+  try {
+    disk.link(temporary, target)
+    return true
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return false
+    if (errnoOf(error) === 'ENOENT' && again) return null
+    removeIfThere(disk, temporary)
+    throw error
+  }
 }
 
 /** The whole file, or null if there is none. */

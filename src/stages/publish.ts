@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
-import { removeIfThere, syncFolder } from '../lib/durable-file.ts'
+import { syncFolder } from '../lib/durable-file.ts'
 import type { Disk, FileStat } from '../lib/disk.ts'
 import type { Stage } from '../engine/stage.ts'
 import type { BackupParts } from './backup-parts.ts'
@@ -64,10 +64,7 @@ function publishAll(disk: Disk, parts: readonly FinishedPart[], first: number, f
     try {
       publish(disk, part, final(first + i))
     } catch (error) {
-      const known = asBackupError(error, `${final(first + i)} cannot be written`, 'OUTPUT_UNWRITABLE')
-      // Nothing can become of it any more: what has its name already is no use to anybody.
-      if (known.code === 'WORK_FILE_LOST') for (let n = 0; n < first + i; n++) removeIfThere(disk, final(n))
-      throw known
+      throw asBackupError(error, `${final(first + i)} cannot be written`, 'OUTPUT_UNWRITABLE')
     }
   }
 }
