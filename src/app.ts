@@ -9,6 +9,7 @@ import { RatchetEngine } from './engine/engine.ts'
 import type { JobView } from './engine/job.ts'
 import { systemProcesses } from './engine/owner.ts'
 import { jobPaths } from './engine/paths.ts'
+import { LEASE_GRACE } from './engine/held-job.ts'
 import { inlineRunner, type StepRunner } from './engine/runner.ts'
 import type { Access, ProfileRun, Services } from './engine/services.ts'
 import { JobStore } from './engine/store.ts'
@@ -22,6 +23,7 @@ import { ensureFolder } from './lib/durable-file.ts'
 import { createProfiles } from './settings/profiles.ts'
 import { createRoots } from './settings/roots.ts'
 import { loadSettings, type Settings } from './settings/settings.ts'
+import type { ThreadData } from './step-loop.ts'
 import { openStages } from './step-parts.ts'
 import { VERSION } from './version.ts'
 
@@ -33,6 +35,11 @@ export interface AppOptions {
   readonly clock?: Clock
   /** Helper threads for compression; default: one less than there are cores. */
   readonly threads?: number
+  /**
+   * How much longer than its slice a step's lease lasts. Milliseconds; default 30 s. A process that hangs longer may
+   * be taken for lost: another one then takes its job over.
+   */
+  readonly leaseGraceMs?: number
   /** Steps run in this thread instead of a worker: tests, and short-lived programs. */
   readonly inline?: boolean
 }
@@ -62,9 +69,13 @@ export async function createApp(options: AppOptions): Promise<App> {
   ensureFolder(disk, dataDir)
   const settings = loadSettings(disk, dataDir, { create: true })
   const nonce = randomBytes(6).toString('hex')
-  const store = new JobStore({ disk, clock, processes: systemProcesses(disk, nonce), paths: jobPaths(dataDir) })
-  const threads = options.threads ?? defaultThreads()
-  const runner = options.inline === true ? inlineSteps(store, dataDir, threads) : threadedSteps(dataDir, nonce, threads)
+  const { leaseGraceMs: graceMs = LEASE_GRACE, threads = defaultThreads() } = options
+  const processes = systemProcesses(disk, nonce)
+  const store = new JobStore({ disk, clock, processes, paths: jobPaths(dataDir), graceMs })
+  const runner =
+    options.inline === true
+      ? inlineSteps(store, dataDir, threads)
+      : threadedSteps({ dataDir, nonce, threads, graceMs } satisfies ThreadData)
   const engine = new RatchetEngine({ store, runner, catalogue: openCatalogue(disk, dataDir) })
   let opened: OpenedToken | null = null
   const token = (): OpenedToken => (opened ??= openToken(disk, dataDir))
@@ -111,11 +122,11 @@ function inlineSteps(store: JobStore, dataDir: string, threads: number): StepRun
   }
 }
 
-function threadedSteps(dataDir: string, nonce: string, threads: number): StepRunner {
+function threadedSteps(data: ThreadData): StepRunner {
   const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   return new WorkerRunner({
     entry: new URL(`./step-thread.${ending}`, import.meta.url),
-    data: { dataDir, nonce, threads },
+    data: { ...data },
     threads: STEP_THREADS,
     heapMb: STEP_HEAP,
   })

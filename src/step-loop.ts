@@ -10,14 +10,24 @@ import { realDisk } from './lib/disk.ts'
 import { asBackupError } from './lib/errors.ts'
 import { openStages } from './step-parts.ts'
 
+export interface ThreadData {
+  readonly dataDir: string
+  /** Names the engine that the thread belongs to. */
+  readonly nonce: string
+  /** Helper threads for compression. */
+  readonly threads: number
+  readonly graceMs: number
+}
+
 /** The thread that steps: its own store and stages, one step at a time. */
-const { dataDir, nonce, threads } = workerData as { dataDir: string; nonce: string; threads: number }
+const { dataDir, nonce, threads, graceMs } = workerData as ThreadData
 
 const store = new JobStore({
   disk: realDisk,
   clock: systemClock,
   processes: systemProcesses(realDisk, nonce),
   paths: jobPaths(dataDir),
+  graceMs,
 })
 const parts = openStages({ dataDir, threads })
 const runner = inlineRunner({ store, stages: parts.stages, warm: new WarmStore() })
@@ -35,7 +45,7 @@ parentPort?.on('message', (message: ToThread) => {
   if (message.type === 'close') return void close()
   const { order } = message
   runner.run(order).then(
-    () => send({ type: 'done', number: order.number, error: null }),
-    (error: unknown) => send({ type: 'done', number: order.number, error: asBackupError(error, '').toRecord() }),
+    (job) => send({ type: 'done', job, error: null }),
+    (error: unknown) => send({ type: 'done', job: null, error: asBackupError(error, '').toRecord() }),
   )
 })

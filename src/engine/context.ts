@@ -198,6 +198,7 @@ export class JobContext implements StageContext, Disposable {
   async commit(release = false): Promise<void> {
     const before = this.clock.mono()
     await this.#files.sync()
+    this.#deps.held.check()
     this.#deps.log.flush()
     if (release) this.job.steps++
     this.#deps.held.commit(this.#deps.sliceMs, release)

@@ -67,9 +67,14 @@ export class RatchetEngine implements Engine {
   }
 
   async #work(number: number, options: StepOptions): Promise<JobView> {
-    const { pacing, key } = options
-    await this.#deps.runner.run({ number, ...(pacing ? { pacing } : {}), ...(key === undefined ? {} : { key }) })
-    const job = this.#view(number)
+    const { pacing, key, expect } = options
+    const record = await this.#deps.runner.run({
+      number,
+      ...(pacing ? { pacing } : {}),
+      ...(key === undefined ? {} : { key }),
+      ...(expect === undefined ? {} : { expect }),
+    })
+    const job = { ...record, spec: this.#deps.store.spec(number, record.specHash) }
     this.#deps.catalogue.put(job)
     this.#announce(job)
     return job

@@ -24,7 +24,7 @@ export class HeldJob {
   readonly #file: RecordFile
   readonly #number: number
   readonly #epoch: number
-  #released = false
+  #told: Job | null = null
 
   constructor(store: JobStore, job: Job, spec: JobSpec, how: HeldHow) {
     this.#store = store
@@ -43,7 +43,11 @@ export class HeldJob {
     return this.#epoch
   }
   get released(): boolean {
-    return this.#released
+    return this.#told !== null
+  }
+  /** The record as it was released: the answer to the step. */
+  get told(): Job | null {
+    return this.#told
   }
   /** Bytes of records written since the job was taken. */
   get written(): number {
@@ -63,7 +67,7 @@ export class HeldJob {
     // A reply is only given for a commit that was ours when it was made. After one that releases, the next take may
     // come at once, rightly; it says so.
     this.#ours(release)
-    this.#released = release
+    if (release) this.#told = structuredClone(this.job)
   }
 
   /** Throws LEASE_LOST once a newer epoch exists. Asked before every write once the lease has run out. */
@@ -97,6 +101,13 @@ export class HeldJob {
     if (this.how.base !== this.#epoch)
       replaceFile(disk, paths.state(this.#number, this.how.base), encodeRecord(this.job))
     this.sweep()
+  }
+
+  /** Removes the record of a job that was lost to another owner, once nobody goes back to it any more. */
+  withdraw(): void {
+    const { disk, paths } = this.#store.deps
+    const newest = this.#store.epochs(this.#number).slice(-2)
+    if (!newest.includes(this.#epoch)) removeIfThere(disk, paths.state(this.#number, this.#epoch))
   }
 
   /** We may be the late ones: what belongs to a later epoch is being written right now. */

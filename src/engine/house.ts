@@ -59,6 +59,19 @@ export class House {
     for (const file of this.#strays(job)) removeIfThere(this.#disk, file)
   }
 
+  /** Folders under a lower number: made anew by a late owner who did not know yet that they had been moved. */
+  sweepOlder(job: Job): void {
+    for (const place of ['side', 'out'] as const) {
+      const folder = this.folder(job, place)
+      const stem = path.basename(folder).replace(/\d+$/, '')
+      for (const name of this.#names(path.dirname(folder))) {
+        const number = name.startsWith(stem) ? name.slice(stem.length) : ''
+        if (!/^\d+$/.test(number) || Number(number) >= job.house) continue
+        removeTree(this.#disk, path.join(path.dirname(folder), name))
+      }
+    }
+  }
+
   #strays(job: Job): string[] {
     const folder = this.folder(job, 'side')
     const known = new Set(Object.keys(job.files).map((key) => this.file(job, key)))

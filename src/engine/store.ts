@@ -27,7 +27,12 @@ export interface StoreDeps {
   readonly clock: Clock
   readonly processes: ProcessTable
   readonly paths: JobPaths
+  /** A lease lasts for the slice and this much more. Milliseconds; default `LEASE_GRACE`. */
+  readonly graceMs?: number
 }
+
+/** Asked of the record a take goes on from. */
+export type Wanted = (job: Job) => boolean
 
 interface Found {
   job: Job
@@ -100,11 +105,15 @@ export class JobStore {
 
   /**
    * Takes the job for `ttlMs`. JOB_BUSY when somebody has it or was faster. An ended job can be taken too (to
-   * remove what it left). The caller must not be working on this job already.
+   * remove what it left). The caller must not be working on this job already. `wanted` sees the very record that
+   * the take goes on from: if it says no, or throws, the job is left alone (null).
    */
-  acquire(number: number, ttlMs: number): HeldJob {
+  acquire(number: number, ttlMs: number): HeldJob
+  acquire(number: number, ttlMs: number, wanted: Wanted): HeldJob | null
+  acquire(number: number, ttlMs: number, wanted: Wanted = () => true): HeldJob | null {
     const { disk, paths } = this.deps
     const { found, claim } = this.#free(number)
+    if (!wanted(found.job)) return null
     const spec = this.spec(number, found.job.specHash)
     const epoch = found.epoch + 1
     const afterRelease = !claim && found.base === found.epoch && found.released
@@ -116,7 +125,18 @@ export class JobStore {
       throw busy(number, 'another process')
     }
     if (!claim) return new HeldJob(this, taken, spec, found)
-    return this.#settled(number, taken, spec)
+    return this.#ifWanted(this.#settled(number, taken, spec), ttlMs, wanted)
+  }
+
+  /** Asked once more, since a claim may have found a later record than the one it saw first. */
+  #ifWanted(held: HeldJob, ttlMs: number, wanted: Wanted): HeldJob | null {
+    let go = false
+    try {
+      go = wanted(held.job)
+    } finally {
+      if (!go) held.commit(ttlMs, true)
+    }
+    return go ? held : null
   }
 
   /**
@@ -154,13 +174,13 @@ export class JobStore {
   }
 
   lease(epoch: number, ttlMs: number): Lease {
-    const { clock, processes } = this.deps
+    const { clock, processes, graceMs = LEASE_GRACE } = this.deps
     return {
       epoch,
       owner: processes.self,
-      until: clock.wall() + ttlMs + LEASE_GRACE,
+      until: clock.wall() + ttlMs + graceMs,
       boot: processes.boot,
-      untilMono: clock.mono() + ttlMs + LEASE_GRACE,
+      untilMono: clock.mono() + ttlMs + graceMs,
       released: false,
     }
   }

@@ -46,6 +46,7 @@ export class WorkFiles {
     if (present !== undefined) return present
     const folder = this.folder(place)
     if (!this.#made.has(folder)) {
+      this.#held.check()
       makeFolder(this.#disk, folder)
       this.#made.add(folder)
     }
