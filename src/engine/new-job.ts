@@ -1,4 +1,4 @@
-import { RECORD_FORMAT, type Job } from './job.ts'
+import { isEnded, RECORD_FORMAT, type Job, type Lease } from './job.ts'
 import type { JobSpec } from './spec.ts'
 import type { StageName } from './stage.ts'
 
@@ -52,4 +52,9 @@ export function newJob(
     startKey,
     lastKey: null,
   }
+}
+
+/** The record under a new hold. What a reply calls its own warnings is counted from here. */
+export function takenFrom(job: Job, lease: Lease): Job {
+  return { ...job, lease, ...(isEnded(job) ? {} : { warnings: { ...job.warnings, before: job.warnings.total } }) }
 }

@@ -12,7 +12,7 @@ import {
 } from '../lib/durable-file.ts'
 import { HeldJob, LEASE_GRACE } from './held-job.ts'
 import { isEnded, type Job, type JobView, type Lease } from './job.ts'
-import { newJob } from './new-job.ts'
+import { newJob, takenFrom } from './new-job.ts'
 import { stateEpoch, type JobPaths } from './paths.ts'
 import type { ProcessTable } from './owner.ts'
 import { decodeRecord, encodeRecord } from './record.ts'
@@ -287,10 +287,6 @@ export class JobStore {
       throw error
     }
   }
-}
-
-function takenFrom(job: Job, lease: Lease): Job {
-  return { ...job, lease, ...(isEnded(job) ? {} : { warnings: { ...job.warnings, before: job.warnings.total } }) }
 }
 
 const hashOf = (text: string | Uint8Array): string => createHash('sha256').update(text).digest('hex')
