@@ -11,7 +11,7 @@ import {
   syncFolder,
 } from '../lib/durable-file.ts'
 import { HeldJob, LEASE_GRACE } from './held-job.ts'
-import { isEnded, type Job, type JobView, type Lease } from './job.ts'
+import type { Job, JobView, Lease } from './job.ts'
 import { newJob, takenFrom } from './new-job.ts'
 import { stateEpoch, type JobPaths } from './paths.ts'
 import type { ProcessTable } from './owner.ts'
