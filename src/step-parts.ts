@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { createCodec, type Codec } from './archive/codec.ts'
-import { joinParts } from './archive/parts.ts'
+import { joinParts, type PartSource } from './archive/parts.ts'
+import type { ArchiveReader } from './archive/reader.ts'
 import { openZip } from './archive/zip-reader.ts'
 import type { Stage, StageContext, StageName } from './engine/stage.ts'
 import { errnoOf } from './lib/errors.ts'
@@ -56,15 +57,17 @@ function backupParts(dataDir: string, codec: Codec): BackupParts {
   }
 }
 
-function openFinished(
-  ctx: StageContext,
-  parts: readonly { name: string; path: string; size: number }[],
-): {
-  bytes: ReturnType<typeof joinParts>
-  reader: ReturnType<typeof openZip>
-} {
-  // Two views: the hash runs ahead of the entries, and each wants its own read-ahead.
-  return { bytes: joinParts(ctx.disk, parts), reader: openZip(joinParts(ctx.disk, parts)) }
+type Finished = readonly { name: string; path: string; size: number }[]
+
+/** Two views: the hash runs ahead of the entries, and each wants its own read-ahead. */
+function openFinished(ctx: StageContext, parts: Finished): { bytes: PartSource; reader: ArchiveReader } {
+  const entries = joinParts(ctx.disk, parts)
+  try {
+    return { bytes: joinParts(ctx.disk, parts), reader: openZip(entries) }
+  } catch (error) {
+    entries[Symbol.dispose]()
+    throw error
+  }
 }
 
 /** A walk that is stopped politely ends at a safe point of the step: it is never torn out of its folder. */

@@ -190,10 +190,14 @@ export class JobStore {
     return this.#newestEpoch(number) > epoch
   }
 
-  /** Whether the take after this epoch went on from what it released. False if that cannot be told any more. */
+  /**
+   * Whether the take after this epoch, which is the newest, went on from what it released. False if that cannot be
+   * told any more: a take that lost to a later one may say so too.
+   */
   followed(number: number, epoch: number): boolean {
     const next = this.#record(number, epoch + 1)
-    return next !== 'gone' && next !== 'damaged' && next.lease.afterRelease === true
+    if (next === 'gone' || next === 'damaged' || next.lease.afterRelease !== true) return false
+    return !this.superseded(number, epoch + 1)
   }
 
   /** Epochs on disk, ascending. */

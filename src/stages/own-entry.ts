@@ -1,5 +1,6 @@
 import type { AppendFile } from '../lib/append-file.ts'
 import type { FileStat } from '../lib/disk.ts'
+import { asBackupError } from '../lib/errors.ts'
 import type { Entry, Identity, OpenEntry } from '../source/source.ts'
 
 /** A complete work file as an entry of the archive. It cannot change: nobody else writes it. */
@@ -44,10 +45,16 @@ class OpenWorkFile implements OpenEntry {
     this.#work = work
     this.identity = identity
   }
+  /** An error of our own disk is not one of the source: it must not look like a file that cannot be read. */
   read(into: Uint8Array, length: number, position: number): number {
-    const bytes = this.#work().read(position, length)
-    into.set(bytes)
-    return bytes.length
+    const work = this.#work()
+    try {
+      const bytes = work.read(position, length)
+      into.set(bytes)
+      return bytes.length
+    } catch (error) {
+      throw asBackupError(error, `work file ${work.path}`, 'IO_ERROR')
+    }
   }
   prove(): void {
     const { length, path } = this.#work()

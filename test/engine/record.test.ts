@@ -59,7 +59,9 @@ describe('a record', () => {
   it('is known as damaged when cut anywhere, or longer', () => {
     for (let length = 0; length < bytes.length; length++) {
       expect(decodeRecord(bytes.subarray(0, length), 'x'), `${length} bytes`).toBeNull()
-      expect(decodeRecord(Buffer.concat([bytes.subarray(0, length), Buffer.alloc(bytes.length - length)]), 'x')).toBeNull()
+      expect(
+        decodeRecord(Buffer.concat([bytes.subarray(0, length), Buffer.alloc(bytes.length - length)]), 'x'),
+      ).toBeNull()
     }
     for (const more of [' ', '\n', '\u0000', '}']) {
       expect(decodeRecord(Buffer.concat([bytes, Buffer.from(more)]), 'x')).toBeNull()

@@ -30,7 +30,7 @@ function withJob(): MemoryDisk {
 
 const counter = (store: JobStore): number => Number(store.read(1).slots['n'] ?? 0)
 
-/** Takes the job, adds one, and releases it; null if somebody else has it. */
+/** Takes the job, adds one, and releases it; null if somebody else has it, or might have had it. */
 function addOne(disk: Disk, self: string): number | null {
   const store = storeOf(disk, self)
   try {
@@ -42,7 +42,7 @@ function addOne(disk: Disk, self: string): number | null {
     held.commit(1000, true)
     return held.epoch
   } catch (error) {
-    if (error instanceof BackupError && error.code === 'JOB_BUSY') return null
+    if (error instanceof BackupError && ['JOB_BUSY', 'LEASE_LOST'].includes(error.code)) return null
     throw error
   }
 }
@@ -51,6 +51,7 @@ describe('taking a job', () => {
   it('has one winner and loses no commit, in any order of the calls of three processes', () => {
     let wins = 0
     let losses = 0
+    let spurious = 0
     for (let seed = 1; seed <= SCHEDULES; seed++) {
       const disk = withJob()
       const programs = ['a', 'b', 'c'].map(
@@ -65,10 +66,14 @@ describe('taking a job', () => {
       wins += won.length
       losses += epochs.length - won.length
       expect(new Set(won).size, `seed ${seed}: no epoch twice`).toBe(won.length)
-      expect(counter(storeOf(disk, 'reader')), `seed ${seed}: no commit lost`).toBe(won.length)
+      // Who is told that it lost may still have counted: it repeats itself and is answered.
+      const counted = counter(storeOf(disk, 'reader'))
+      expect(counted, `seed ${seed}: no answered commit lost`).toBeGreaterThanOrEqual(won.length)
+      spurious += counted - won.length
     }
     expect(wins).toBeGreaterThan(SCHEDULES)
     expect(losses).toBeGreaterThan(SCHEDULES)
+    expect(spurious).toBeLessThan(wins / 50)
   })
 
   it('is lost by a slow contender, also once its name has been used and cleaned up', () => {
@@ -84,12 +89,7 @@ describe('taking a job', () => {
           return false
         }
         let won = 0
-        let slow: number | null = null
-        try {
-          slow = addOne(faultDisk(disk, { counts: between }), 'slow')
-        } catch (error) {
-          if (!(error instanceof BackupError) || error.code !== 'LEASE_LOST') throw error
-        }
+        const slow = addOne(faultDisk(disk, { counts: between }), 'slow')
         // Told means counted. Who is told that it lost may still have counted: it repeats itself and is answered.
         const counted = counter(storeOf(disk, 'reader'))
         expect(counted, `${others} others at call ${at}`).toBeGreaterThanOrEqual(won + (slow === null ? 0 : 1))
