@@ -13,6 +13,7 @@ import {
 import { HeldJob, LEASE_GRACE } from './held-job.ts'
 import type { Job, JobView, Lease } from './job.ts'
 import { newJob, takenFrom } from './new-job.ts'
+import type { Wanted } from './order.ts'
 import { stateEpoch, type JobPaths } from './paths.ts'
 import type { ProcessTable } from './owner.ts'
 import { decodeRecord, encodeRecord } from './record.ts'
@@ -30,9 +31,6 @@ export interface StoreDeps {
   /** A lease lasts for the slice and this much more. Milliseconds; default `LEASE_GRACE`. */
   readonly graceMs?: number
 }
-
-/** Asked of the record a take goes on from. */
-export type Wanted = (job: Job) => boolean
 
 interface Found {
   job: Job

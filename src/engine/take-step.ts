@@ -8,10 +8,10 @@ import type { HeldJob } from './held-job.ts'
 import { House } from './house.ts'
 import { isEnded, type Job, type JobStatus } from './job.ts'
 import { JobLog } from './log.ts'
-import { checkOrder } from './order.ts'
+import { isAnswered, type Wanted } from './order.ts'
 import type { Pacing } from './spec.ts'
 import type { Stage, StageName } from './stage.ts'
-import type { JobStore, Wanted } from './store.ts'
+import type { JobStore } from './store.ts'
 import { publishing, runSlice, turner } from './step.ts'
 import { pushWarning } from './warnings.ts'
 import { WarmJob, type WarmStore } from './warm.ts'
@@ -53,12 +53,6 @@ export async function takeStep(deps: StepDeps, order: StepOrder, signal: AbortSi
   if (isEnded(held.job)) run.cleanUp()
   else await run.work(order.key).catch((error: unknown) => run.failed(error))
   return held.told ?? held.job
-}
-
-/** The order was checked when the call came in; whoever held the job then may have answered it since (R4). */
-function isAnswered(job: Job, { expect, key }: StepOrder): boolean {
-  if (expect === undefined && key === undefined) return false
-  return checkOrder(job, { ...(expect === undefined ? {} : { expect }), ...(key === undefined ? {} : { key }) })
 }
 
 /** On a full disk the reserve is given up for the record of whoever takes the job: to pause, or to cancel it (R39). */
