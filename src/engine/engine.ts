@@ -1,8 +1,9 @@
 import { BackupError, errnoOf } from '../lib/errors.ts'
-import { createFileOnce, removeIfThere, removeTree, replaceFile, syncFolder } from '../lib/durable-file.ts'
+import { createFileOnce, removeTree, replaceFile, syncFolder } from '../lib/durable-file.ts'
 import { Events } from '../lib/events.ts'
 import type { Catalogue } from './catalogue.ts'
 import { readArtifacts } from './context.ts'
+import { removePublished, type PublishedFile } from './published.ts'
 import { House } from './house.ts'
 import { isEnded, type JobView } from './job.ts'
 import { readLog } from './log.ts'
@@ -140,18 +141,19 @@ export class RatchetEngine implements Engine {
     const job = this.#view(number)
     const { disk, paths } = this.#deps.store.deps
     if (!isEnded(job)) throw new BackupError('JOB_RUNNING', `backup ${number} has not ended (${job.status})`)
-    for (const artifact of this.#ownArtifacts(job)) removeIfThere(disk, artifact.path)
+    for (const artifact of this.#published(job)) await removePublished(disk, artifact)
     // What takes room goes first: on a full disk the number could not be noted else.
     for (const file of [paths.log(number), paths.side(number, job.house)]) removeTree(disk, file)
     // The record goes last: a kill in between leaves a backup without files, which can be deleted again.
-    replaceFile(disk, paths.last, Buffer.from(String(Math.max(number, this.#lastNumber()))))
+    replaceFile(disk, paths.last, Buffer.from(String(Math.max(number, this.#deps.store.lastNumber()))))
     removeTree(disk, paths.job(number))
     syncFolder(disk, paths.jobs)
     this.#deps.catalogue.remove(number)
   }
 
   async artifacts(number: number): Promise<ArtifactInfo[]> {
-    return this.#ownArtifacts(this.#view(number))
+    const published = this.#published(this.#view(number))
+    return published.map(({ name, path, size, sha256 }) => ({ name, path, size, sha256 }))
   }
 
   async log(number: number, from = 1, limit = 1000): Promise<{ lines: LogLine[]; next: number; total: number }> {
@@ -181,7 +183,7 @@ export class RatchetEngine implements Engine {
     this.#deps.catalogue[Symbol.dispose]()
   }
 
-  #ownArtifacts(job: JobView): ArtifactInfo[] {
+  #published(job: JobView): PublishedFile[] {
     if (job.kind !== 'backup' || job.status !== 'completed') return []
     return readArtifacts(this.#deps.store.deps.disk, this.#deps.store.deps.paths, job)
   }
@@ -191,10 +193,6 @@ export class RatchetEngine implements Engine {
     const idle = this.#deps.store.deps.clock.wall() - job.updatedAt
     if (job.status === 'running' && idle > ABANDONED_AFTER) return { ...job, status: 'stalled' }
     return job
-  }
-
-  #lastNumber(): number {
-    return this.#deps.store.numbers().at(-1) ?? 0
   }
 
   /** Brings the cache up to date with the folders: only jobs whose epoch changed are read. */

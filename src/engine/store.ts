@@ -51,7 +51,7 @@ interface Found {
  */
 export class JobStore {
   readonly deps: StoreDeps
-  #specs = new Map<number, JobSpec>()
+  #specs = new Map<string, JobSpec>()
 
   constructor(deps: StoreDeps) {
     this.deps = deps
@@ -87,9 +87,17 @@ export class JobStore {
       .toSorted((a, b) => a - b)
   }
 
+  /** The highest number ever given, whatever has been removed since. */
+  lastNumber(): number {
+    const { disk, paths } = this.deps
+    const removed = Number(readFileIfThere(disk, paths.last)?.toString('utf8') ?? '0')
+    return Math.max(Number.isSafeInteger(removed) ? removed : 0, this.numbers().at(-1) ?? 0)
+  }
+
   /** SETTINGS_CHANGED if the file is no longer the one that was hashed into the record (law 11). */
   spec(number: number, hash: string): JobSpec {
-    const known = this.#specs.get(number)
+    const key = `${number} ${hash}`
+    const known = this.#specs.get(key)
     if (known !== undefined) return known
     const file = this.deps.paths.spec(number)
     const bytes = readFileIfThere(this.deps.disk, file)
@@ -97,7 +105,7 @@ export class JobStore {
     if (hashOf(bytes) !== hash) throw new BackupError('SETTINGS_CHANGED', `${file} is not the one the job began with`)
     const spec = JSON.parse(bytes.toString('utf8')) as JobSpec
     if (this.#specs.size > 64) this.#specs.clear()
-    this.#specs.set(number, spec)
+    this.#specs.set(key, spec)
     return spec
   }
 
@@ -270,8 +278,7 @@ export class JobStore {
   /** An exclusive mkdir of the next number; numbers of removed jobs are not used again. */
   #allocate(): number {
     const { disk, paths } = this.deps
-    const last = Number(readFileIfThere(disk, paths.last)?.toString('utf8') ?? '0')
-    for (let number = Math.max(Number.isSafeInteger(last) ? last : 0, this.numbers().at(-1) ?? 0) + 1; ; number++) {
+    for (let number = this.lastNumber() + 1; ; number++) {
       try {
         disk.mkdir(paths.job(number), 0o700)
         return number
