@@ -110,7 +110,7 @@ export class RatchetEngine implements Engine {
       runner.interrupt(number)
       await this.#working.get(number)?.catch(() => 'its own caller is told; here only its end matters')
       const job = this.#view(number)
-      if (isEnded(job)) return job
+      if (isEnded(job)) return this.#finish(job) // too late: the marker goes
       try {
         return await this.step(number)
       } catch (error) {

@@ -102,9 +102,9 @@ export class House {
   /** Names in the job's folder that an ended job has no use for. */
   #surplus(job: Job): string[] {
     const kept = job.status === 'completed' ? path.basename(this.folder(job, 'side')) : null
-    const reserve = path.basename(this.#paths.reserve(job.number))
+    const marks = [this.#paths.reserve(job.number), this.#paths.cancel(job.number)].map((file) => path.basename(file))
     return this.#names(this.#paths.job(job.number)).filter(
-      (name) => name === reserve || name.endsWith('.tmp') || (name.startsWith('files-') && name !== kept),
+      (name) => marks.includes(name) || name.endsWith('.tmp') || (name.startsWith('files-') && name !== kept),
     )
   }
 

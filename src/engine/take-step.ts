@@ -103,10 +103,9 @@ class StepRun {
     const { job } = this.#held
     this.#prepare(job, key)
     const ctx = this.#context(job)
-    const end = await runSlice(
-      ctx,
-      turner(() => this.#clock.mono()),
-    )
+    const turn = turner(() => this.#clock.mono())
+    // Asked for before the step began: not even its first piece of work is done, which might be the one without return.
+    const end = this.#cancelMarked(job) ? 'cancelled' : await runSlice(ctx, turn)
     if (end === 'ended') this.#complete(job)
     else if (end === 'cancelled' || this.#cancelMarked(job)) this.#end(job, 'cancelled', null)
     else this.#goOn(job)

@@ -58,14 +58,14 @@ function checkFile(name: string, found: Buffer | undefined, expected: Buffer): v
 }
 
 /** What an ended job keeps: its record (and the one before), what it was asked for, its log, the list of its files. */
-const KEPT = /^(state-\d+\.json|spec\.json|log\.txt|cancel|files-\d+)$/
+const KEPT = /^(state-\d+\.json|spec\.json|log\.txt|files-\d+)$/
 
 /** Paths that should not be there once the job has ended. */
 export function leftovers(disk: Disk, job: JobView): string[] {
   const folder = `${DATA}/jobs/${job.number}`
   const found = namesIn(disk, OUT).filter((name) => name.startsWith('.'))
   const names = namesIn(disk, folder)
-  found.push(...names.filter((name) => !KEPT.test(name) || (name === 'cancel' && job.status !== 'cancelled')))
+  found.push(...names.filter((name) => !KEPT.test(name)))
   if (names.filter((name) => name.startsWith('state-')).length > 2) found.push('a third record')
   for (const side of names.filter((name) => name.startsWith('files-'))) {
     if (job.status !== 'completed') found.push(side)
