@@ -1,4 +1,5 @@
 import { ordered } from '../lib/ordered.ts'
+import { release } from '../lib/release.ts'
 import type { Codec, Unpacked } from './codec.ts'
 import type { ArchiveEntry } from './format.ts'
 import { unpackBlock } from './pack-block.ts'
@@ -74,5 +75,7 @@ async function attempt(codec: Codec, block: RawBlock): Promise<Tried> {
       if (error instanceof Error && 'code' in error && error.code === 'ARCHIVE_DAMAGED') return null
       throw error
     })
+  // The compressed bytes are a copy of their own; left to the collector, they would cost a full collection each 64 MiB.
+  if (unpacked !== null && block.method === 'deflate') release(block.data)
   return { block, unpacked }
 }

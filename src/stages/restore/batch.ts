@@ -3,6 +3,7 @@ import { writeFully } from '../../lib/disk.ts'
 import { BackupError, errnoOf } from '../../lib/errors.ts'
 import { release } from '../../lib/release.ts'
 import type { Parts } from '../parts.ts'
+import { Flight } from './flight.ts'
 import { type Folder, reachable } from './handles.ts'
 import { noteFolder, noteLink, type FolderNote, type LinkNote } from './lists.ts'
 import type { Metadata } from './metadata.ts'
@@ -26,8 +27,10 @@ interface Pending {
   done: Promise<void> | null
 }
 
-/** Files from this size on are looked through for runs of zeros. Bytes. */
-const SPARSE_FROM = 64 << 10
+/** Files from this size on are written in the background, and looked through for runs of zeros. Bytes. */
+const LARGE_FROM = 64 << 10
+/** How much may be under way when more is unpacked. Bytes. */
+const IN_FLIGHT = 4 << 20
 
 /**
  * What has been unpacked since the last safe point. Nothing of it has its name yet: `place` waits
@@ -40,6 +43,7 @@ export class Batch implements AsyncDisposable {
   readonly #site: Site
   readonly #slot: ExtractSlot
   readonly #actions: Action[] = []
+  readonly #flight = new Flight()
   readonly #pending = new Set<Pending>()
   readonly #attributes: (Attributed & { readonly pending: Pending })[] = []
   readonly #ownFiles: ReadonlySet<string>
@@ -71,31 +75,33 @@ export class Batch implements AsyncDisposable {
     this.#actions.push({ kind: 'link', item, note })
   }
 
-  /** Writes a small file to the staging folder and begins to sync it. The bytes are handed over. */
+  /** Waits until there is room for more files. Throws if one could not be written. */
+  async room(): Promise<void> {
+    await this.#flight.room(IN_FLIGHT)
+  }
+
+  /** Writes a small file to the staging folder and syncs it, or begins to. The bytes are handed over. */
   file(item: Item, bytes: Buffer, metadata: Metadata, xattrs: Record<string, string>): void {
     const { disk } = this.#ctx
     const { name, fd } = this.#site.staging.create()
+    if (bytes.length >= LARGE_FROM) {
+      const pending = this.#take(item, name, fd)
+      this.#write(pending, bytes, () => this.#complete(pending, name, metadata, xattrs))
+      return
+    }
     try {
-      if (bytes.length < SPARSE_FROM) writeFully(disk, fd, bytes, 0)
-      else if (writeSparse(disk, fd, bytes, 0)) disk.truncate(fd, bytes.length)
+      writeFully(disk, fd, bytes, 0)
     } catch (error) {
       disk.close(fd)
       this.#site.staging.remove(name)
       throw error
     }
     this.staged(item, name, fd, metadata, xattrs)
-    if (bytes.length >= SPARSE_FROM && bytes.length === bytes.buffer.byteLength) release(bytes)
   }
 
   /** Takes over a complete file in the staging folder; its handle is closed here. */
   staged(item: Item, name: string, fd: number, metadata: Metadata, xattrs: Record<string, string>): void {
-    this.#actions.push({ kind: 'file', item, name })
-    this.#bytes += item.entry.size
-    const pending: Pending = { fd, done: null }
-    this.#pending.add(pending)
-    applyMetadata(this.#ctx, fd, metadata)
-    if (Object.keys(xattrs).length > 0) this.#attributes.push({ file: name, xattrs, pending })
-    else this.#sync(pending)
+    this.#complete(this.#take(item, name, fd), name, metadata, xattrs)
   }
 
   /** A file that has its name already: an earlier process was killed after the rename. */
@@ -105,6 +111,7 @@ export class Batch implements AsyncDisposable {
 
   /** Gives everything its name, in order, once all of it is durable. */
   async place(): Promise<void> {
+    await this.#flight.landed()
     this.#setAttributes()
     await this.#settled()
     if (this.#failure !== null) throw this.#failure
@@ -116,6 +123,7 @@ export class Batch implements AsyncDisposable {
 
   /** Removes what has not been placed. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#flight.ended()
     for (const pending of this.#pending) if (pending.done === null) this.#close(pending)
     await this.#settled()
     for (const action of this.#actions) {
@@ -123,6 +131,35 @@ export class Batch implements AsyncDisposable {
       this.#site.staging.remove(action.name)
     }
     this.#actions.length = 0
+  }
+
+  #take(item: Item, name: string, fd: number): Pending {
+    const pending: Pending = { fd, done: null }
+    this.#actions.push({ kind: 'file', item, name })
+    this.#bytes += item.entry.size
+    this.#pending.add(pending)
+    return pending
+  }
+
+  /** Writes in the background; `then` follows on the complete file. What fails is thrown by `room` or `place`. */
+  #write({ fd }: Pending, bytes: Buffer, then: () => void): void {
+    const { disk } = this.#ctx
+    const size = bytes.length
+    const { hole, written } = writeSparse(disk, fd, bytes, 0)
+    const complete = written.then(() => {
+      if (hole) disk.truncate(fd, size)
+      then()
+    })
+    this.#flight.add(complete, size, () => {
+      if (size === bytes.buffer.byteLength) release(bytes)
+    })
+  }
+
+  /** Its content is there: what is left is metadata, and to be durable. */
+  #complete(pending: Pending, name: string, metadata: Metadata, xattrs: Record<string, string>): void {
+    applyMetadata(this.#ctx, pending.fd, metadata)
+    if (Object.keys(xattrs).length > 0) this.#attributes.push({ file: name, xattrs, pending })
+    else this.#sync(pending)
   }
 
   #sync(pending: Pending): void {

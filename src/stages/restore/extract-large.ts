@@ -1,7 +1,6 @@
 import { unpackEntry, type UnpackedPiece } from '../../archive/unpack-entry.ts'
 import type { Steps } from '../../engine/stage.ts'
 import { errnoOf } from '../../lib/errors.ts'
-import { release } from '../../lib/release.ts'
 import { displayName } from '../../lib/entry-path.ts'
 import { orClose, placeOf, samePlace } from './handles.ts'
 import { isReadError } from './contents.ts'
@@ -31,7 +30,10 @@ export async function* extractLarge(work: ExtractWork, item: Item): Steps {
     batch.fault(item.entry.path, fault)
     site.staging.remove(file.name)
   } finally {
-    if (!taken) ctx.disk.close(file.fd)
+    if (!taken) {
+      await file.idle()
+      ctx.disk.close(file.fd)
+    }
   }
 }
 
@@ -92,10 +94,9 @@ async function* fill(work: ExtractWork, file: LargeFile): Steps<Fault | null> {
         continue
       }
       if ('error' in next) return damageOf(next.error)
-      if (next.done === true) return file.finish()
-      file.write(next.value)
+      if (next.done === true) return await file.finish()
       work.inside += next.value.bytes.length
-      if (next.value.owned) release(next.value.bytes)
+      await file.write(next.value)
       if (file.at.plain >= entry.size || !(work.ctx.closing || work.due)) continue
       warm.keep(entry.index, file.at, pieces)
       kept = true

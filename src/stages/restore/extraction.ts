@@ -29,7 +29,10 @@ export async function* extractEntries(work: ExtractWork): Steps {
       const group = await feed.next(!ctx.closing)
       if (group === null) break
       if (group.large) yield* extractLarge(work, group.items[0] as Item)
-      else addSmall(work, group)
+      else {
+        addSmall(work, group)
+        await work.batch.room()
+      }
       // What is in flight is finished first; then the step may end.
       if (ctx.closing ? feed.ahead === 0 : work.due) yield* place(work, ctx.closing)
     }

@@ -1,10 +1,12 @@
 import type { StageContext } from '../../engine/stage.ts'
 import { errnoOf } from '../../lib/errors.ts'
+import { release } from '../../lib/release.ts'
 import { crcCombine } from '../../archive/crc.ts'
 import type { UnpackedPiece } from '../../archive/unpack-entry.ts'
 import type { Restart } from '../../archive/reader.ts'
 import { BLOCK, type ContentDigest, digestFor } from './content-digest.ts'
 import { contentFault } from './contents.ts'
+import { Flight } from './flight.ts'
 import { orClose, placeOf, samePlace, syncHandle } from './handles.ts'
 import type { Item } from './plan.ts'
 import type { Fault } from './report.ts'
@@ -14,6 +16,8 @@ import { writeSparse } from './sparse.ts'
 
 /** `sha256` covers at most this much, so that its state can be had again by reading. Bytes. */
 const WHOLE = 16 << 20
+/** Pieces are written in the background until this much is under way. Bytes. */
+const IN_FLIGHT = 2 << 20
 
 /**
  * A file that is written in several pieces, and perhaps in several processes: at a safe point its
@@ -23,6 +27,7 @@ export class LargeFile {
   readonly item: Item
   readonly name: string
   readonly fd: number
+  readonly #flight = new Flight()
   readonly #ctx: StageContext
   readonly #digest: ContentDigest | null
   #at: Restart
@@ -65,17 +70,32 @@ export class LargeFile {
     return this.#at
   }
 
-  write(piece: UnpackedPiece): void {
-    this.#hole = writeSparse(this.#ctx.disk, this.fd, piece.bytes, this.#at.plain)
-    this.#crc = crcCombine(this.#crc, piece.crc, piece.bytes.length)
+  /**
+   * Takes the next piece. Bytes of its own are written in the background and given back afterwards; others are
+   * written when this resolves. Also throws what failed since the last call.
+   */
+  async write(piece: UnpackedPiece): Promise<void> {
+    const { bytes, owned } = piece
+    const { hole, written } = writeSparse(this.#ctx.disk, this.fd, bytes, this.#at.plain)
+    const size = bytes.length // zero once they are given back
+    this.#flight.add(written, size, () => {
+      if (owned) release(bytes)
+    })
+    this.#hole = hole
+    this.#crc = crcCombine(this.#crc, piece.crc, size)
     this.#at = piece.next
-    if (this.#digest === null) return
-    if (this.#digest.blocks && piece.bytes.length === BLOCK && this.#digest.atBlock) this.#digest.block(piece.sha256)
-    else this.#digest.update(piece.bytes)
+    this.#digestPiece(piece)
+    await this.#flight.room(owned ? IN_FLIGHT : 0)
+  }
+
+  /** Before the handle may be closed. Never throws. */
+  async idle(): Promise<void> {
+    await this.#flight.ended()
   }
 
   /** Makes what is written durable and says where to go on. The pieces are whole blocks, so this is at a block's end. */
   async cut(staging: Staging): Promise<OpenFile> {
+    await this.#flight.landed()
     this.#lengthen()
     await this.#ctx.disk.fsyncAsync(this.fd)
     if (this.#fresh) await syncHandle(this.#ctx.disk, staging.folder.fd)
@@ -84,8 +104,9 @@ export class LargeFile {
     return this.#note(false)
   }
 
-  /** After the last piece: null if all is proven. */
-  finish(): Fault | null {
+  /** After the last piece: null if all is written and proven. */
+  async finish(): Promise<Fault | null> {
+    await this.#flight.landed()
     this.#lengthen()
     if (this.#at.plain !== this.item.entry.size) {
       return { kind: 'damaged', message: 'the content is shorter than announced' }
@@ -101,6 +122,12 @@ export class LargeFile {
     const place = placeOf(this.#ctx.disk.fstat(this.fd))
     const { stored, plain } = this.#at
     return { ...place, index: this.item.entry.index, name: this.name, stored, plain, crc: this.#crc, done }
+  }
+
+  #digestPiece({ bytes, sha256 }: UnpackedPiece): void {
+    if (this.#digest === null) return
+    if (this.#digest.blocks && bytes.length === BLOCK && this.#digest.atBlock) this.#digest.block(sha256)
+    else this.#digest.update(bytes)
   }
 
   #lengthen(): void {

@@ -4,6 +4,7 @@ import type { StopAt } from './protocol.ts'
 /** Calls after which the disk is another one than before. */
 const CHANGING = [
   'write',
+  'writeAsync',
   'truncate',
   'datasync',
   'datasyncAsync',
