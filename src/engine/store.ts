@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { BackupError, errnoOf } from '../lib/errors.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'
@@ -117,7 +117,8 @@ export class JobStore {
     if (!isEnded(job)) taken.warnings = { ...job.warnings, before: job.warnings.total }
     if (!createFileOnce(disk, paths.state(number, epoch), encodeRecord(taken))) throw busy(number, 'another process')
     // Look again: a slow contender may have created a name that was used and cleaned up meanwhile.
-    if (this.#newestEpoch(number) > epoch) {
+    // Its owner may also have been slow, not dead, and have committed since it was read: that commit was told.
+    if (this.#newestEpoch(number) > epoch || !this.#stillStands(found)) {
       removeIfThere(disk, paths.state(number, epoch))
       throw busy(number, 'another process')
     }
@@ -184,6 +185,13 @@ export class JobStore {
     }
   }
 
+  /** Whether the record that a take continues is still the one that was read. */
+  #stillStands({ job }: Found): boolean {
+    const { disk, paths } = this.deps
+    const now = readFileIfThere(disk, paths.state(job.number, job.lease.epoch))
+    return now !== null && now.equals(encodeRecord(job))
+  }
+
   #newestEpoch(number: number): number {
     return this.epochs(number).at(-1) ?? 0
   }
@@ -238,6 +246,7 @@ function newJob(
     number,
     id: jobId(number, wall),
     kind: spec.kind,
+    salt: randomBytes(4).toString('hex'),
     specHash,
     plan,
     status: 'pending',

@@ -50,22 +50,27 @@ export function replaceFile(disk: Disk, target: string, bytes: Uint8Array): void
   syncFolder(disk, path.dirname(target))
 }
 
+/** How often a file is written before its disappearing is taken for more than bad luck. */
+const SWEPT_UNDER_US = 10
+
 /** Puts `bytes` under `target` only if nothing is there; false if somebody was first. What is there then lasts. */
 export function createFileOnce(disk: Disk, target: string, bytes: Uint8Array): boolean {
-  const temporary = writeTemporary(disk, target, bytes)
-  let created = true
-  try {
-    disk.link(temporary, target)
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') {
+  for (let attempt = 1; ; attempt++) {
+    const temporary = writeTemporary(disk, target, bytes)
+    let created = true
+    try {
+      disk.link(temporary, target)
+    } catch (error) {
       removeIfThere(disk, temporary)
-      throw error
+      // Somebody who was sweeping took our temporary file for a dead one's.
+      if (errnoOf(error) === 'ENOENT' && attempt < SWEPT_UNDER_US) continue
+      if (errnoOf(error) !== 'EEXIST') throw error
+      created = false
     }
-    created = false
+    removeIfThere(disk, temporary)
+    syncFolder(disk, path.dirname(target)) // also for a loser: the winner may have died before its sync
+    return created
   }
-  removeIfThere(disk, temporary)
-  syncFolder(disk, path.dirname(target)) // also for a loser: the winner may have died before its sync
-  return created
 }
 
 /** The whole file, or null if there is none. */

@@ -123,6 +123,7 @@ export class ArchiveSink implements Sink {
     this.#parts.write(bytes)
     this.#parts.write(data)
     this.#ctx.count({ bytesRead: size })
+    this.#slot.attempts = 0
     this.#finishEntry({ ...totals, ...place })
     const digest =
       entry.kind === 'dir' || packed === null ? null : `sha256:${Buffer.from(packed.sha256).toString('hex')}`

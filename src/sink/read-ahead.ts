@@ -39,11 +39,18 @@ export interface ReadOptions {
   readonly begun: Begun | null
 }
 
-/** Source errors become reasons; anything else (our own disk, a bug) is not caught here (lesson: never too widely). */
+/** Trouble of the process, or a bug: it stops the step instead of leaving out file after file. */
+const NOT_THE_FILES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EINVAL', 'EBADF', 'EFAULT'])
+
+/**
+ * What the system says about a file of the source becomes a reason: file systems have many more words than are named
+ * here, and none of them may end a backup. What is no system error (our own files, a bug) is not caught.
+ */
 function reasonOf(error: unknown): { reason: OmitReason; message: string } | null {
   if (error instanceof BackupError && error.code === 'SOURCE_CHANGED')
     return { reason: 'changed', message: error.message }
-  switch (errnoOf(error)) {
+  const errno = error instanceof BackupError ? undefined : errnoOf(error)
+  switch (errno) {
     case 'ENOENT':
     case 'ENOTDIR':
     case 'ESTALE':
@@ -55,12 +62,9 @@ function reasonOf(error: unknown): { reason: OmitReason; message: string } | nul
     case 'EISDIR':
     case 'ENXIO':
       return { reason: 'changed', message: 'it is no longer a regular file' }
-    case 'EIO':
-    case 'EREMOTEIO':
-    case 'ETIMEDOUT':
-      return { reason: 'io_error', message: `reading failed (${errnoOf(error)})` }
     default:
-      return null
+      if (errno === undefined || errno.startsWith('ERR_') || NOT_THE_FILES.has(errno)) return null
+      return { reason: 'io_error', message: `reading failed (${errno})` }
   }
 }
 
@@ -180,7 +184,7 @@ function provenOrGrown(open: OpenEntry, acceptGrowth: boolean): boolean {
     fromSource(() => open.prove())
     return false
   } catch (error) {
-    if (acceptGrowth && error instanceof SourceFault && open.grown()) return true
+    if (acceptGrowth && error instanceof SourceFault && fromSource(() => open.grown())) return true
     throw error
   }
 }

@@ -1,3 +1,4 @@
+import { asBackupError } from '../lib/errors.ts'
 import type { AppendFile } from '../lib/append-file.ts'
 import type { FileStat } from '../lib/disk.ts'
 import type { Entry, Identity, OpenEntry } from '../source/source.ts'
@@ -45,9 +46,17 @@ class OpenWorkFile implements OpenEntry {
     this.identity = identity
   }
   read(into: Uint8Array, length: number, position: number): number {
-    const bytes = this.#work().read(position, length)
+    const bytes = this.#bytes(position, length)
     into.set(bytes)
     return bytes.length
+  }
+  /** Trouble with our own disk: never a reason to leave the entry out, as it is for a file of the source. */
+  #bytes(position: number, length: number): Buffer {
+    try {
+      return this.#work().read(position, length)
+    } catch (error) {
+      throw asBackupError(error, 'a work file cannot be read', 'IO_ERROR')
+    }
   }
   prove(): void {
     const { length, path } = this.#work()

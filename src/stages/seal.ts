@@ -1,4 +1,5 @@
 import { SUMMARY_NAME, MANIFEST_NAME } from '../archive/manifest.ts'
+import { BackupError } from '../lib/errors.ts'
 import type { Stage, StageContext } from '../engine/stage.ts'
 import type { BackupSpec } from '../engine/spec.ts'
 import type { SourceItem } from '../source/source.ts'
@@ -31,9 +32,11 @@ export const sealStage = (parts: BackupParts): Stage => ({
       'own',
       () => own(ctx, slot.own),
       (_item, taken) => {
+        if (taken?.stored !== true)
+          throw new BackupError('INTERNAL', `the archive's own entry ${slot.own} was left out`)
         slot.own++
         // The totals tell what was backed up, not what we wrote about it.
-        if (taken?.stored === true) ctx.count({ entries: -1, files: -1, bytesRead: -taken.size })
+        ctx.count({ entries: -1, files: -1, bytesRead: -taken.size })
       },
     )
     yield* sink.close()
