@@ -11,6 +11,7 @@ import {
   type SourceItem,
 } from '../source/source.ts'
 import type { Batcher, Underway } from './batcher.ts'
+import { pathKey } from './sink-slot.ts'
 import type { Task } from './task.ts'
 
 export const BLOCK = 1 << 20
@@ -24,6 +25,7 @@ const SAMPLE = 16 << 10
 
 /** A large file that an earlier step has begun. */
 export interface Begun {
+  /** `pathKey` of it. */
   readonly path: string
   readonly identity: Identity
   readonly at: number
@@ -95,7 +97,7 @@ export async function* readAhead(
   let { begun } = options
   for await (const item of items) {
     if (begun !== null && item.type === 'entry') {
-      const same = item.kind === 'file' && item.path.toString('latin1') === begun.path
+      const same = item.kind === 'file' && pathKey(item.path) === begun.path
       if (!same) yield { type: 'abort', why: 'the file begun earlier is gone' }
       yield* same ? largeFile(item, options, begun) : tasksOf(item, options)
       begun = null
