@@ -4,7 +4,7 @@ import path from 'node:path'
 import { createAccess } from './access/access.ts'
 import { AttemptGuard } from './access/guard.ts'
 import { openToken, type OpenedToken } from './access/token.ts'
-import { memoryCatalogue, sqliteCatalogue, type Catalogue } from './engine/catalogue.ts'
+import { memoryCatalogue, orElse, sqliteCatalogue, type Catalogue } from './engine/catalogue.ts'
 import { RatchetEngine } from './engine/engine.ts'
 import type { JobView } from './engine/job.ts'
 import { systemProcesses } from './engine/owner.ts'
@@ -20,6 +20,7 @@ import { listen } from './facade/listen.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
 import { realDisk, type Disk } from './lib/disk.ts'
 import { ensureFolder } from './lib/durable-file.ts'
+import { errnoOf } from './lib/errors.ts'
 import { createProfiles } from './settings/profiles.ts'
 import { createRoots } from './settings/roots.ts'
 import { loadSettings, type Settings } from './settings/settings.ts'
@@ -134,7 +135,13 @@ function threadedSteps(data: ThreadData): StepRunner {
 
 function openCatalogue(disk: Disk, dataDir: string): Catalogue {
   // SQLite opens files by itself: with another disk than the real one there is no cache file.
-  return disk === realDisk ? sqliteCatalogue(disk, dataDir) : memoryCatalogue()
+  if (disk !== realDisk) return memoryCatalogue()
+  try {
+    return orElse(sqliteCatalogue(disk, dataDir), memoryCatalogue)
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error
+    return memoryCatalogue() // on a full disk too there must be a way to cancel and to delete
+  }
 }
 
 export interface Serving {

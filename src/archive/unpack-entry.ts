@@ -46,7 +46,8 @@ export async function* unpackEntry(
         restartable: true,
         crc: unpacked.crc,
         sha256: unpacked.sha256,
-        owned: isAlone(bytes),
+        // What was inflated has its memory to itself; what was stored may share a window of the reader.
+        owned: block.method === 'deflate' || isAlone(bytes),
       }
     }
     if (at.plain >= entry.size && at.plain > 0) return

@@ -2,6 +2,7 @@ import { DatabaseSync } from 'node:sqlite'
 import path from 'node:path'
 import { ensureFolder, removeIfThere } from '../lib/durable-file.ts'
 import type { Disk } from '../lib/disk.ts'
+import { errnoOf } from '../lib/errors.ts'
 import { outcome, type JobStatus, type JobView } from './job.ts'
 import type { JobQuery, JobSummary } from './services.ts'
 
@@ -126,6 +127,35 @@ function listFrom(db: DatabaseSync, query: JobQuery): { total: number; jobs: Job
     .prepare(`SELECT summary FROM job ${filter} ORDER BY number DESC LIMIT ? OFFSET ?`)
     .all(...values, limit, query.offset ?? 0)
   return { total, jobs: rows.map((row) => JSON.parse(String(row['summary'])) as JobSummary) }
+}
+
+/**
+ * The first catalogue as long as it works, then the second for the rest of the process: a cache that cannot be
+ * written (a full disk, a lock that nobody gives back) must not fail the step it only takes note of.
+ */
+export function orElse(first: Catalogue, second: () => Catalogue): Catalogue {
+  let present = first
+  const call = <T>(work: (catalogue: Catalogue) => T): T => {
+    if (present !== first) return work(present)
+    try {
+      return work(first)
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error
+      present = second()
+      return work(present)
+    }
+  }
+  return {
+    put: (job) => call((catalogue) => catalogue.put(job)),
+    remove: (number) => call((catalogue) => catalogue.remove(number)),
+    list: (query) => call((catalogue) => catalogue.list(query)),
+    known: () => call((catalogue) => catalogue.known()),
+    idOf: (id) => call((catalogue) => catalogue.idOf(id)),
+    [Symbol.dispose]() {
+      first[Symbol.dispose]()
+      if (present !== first) present[Symbol.dispose]()
+    },
+  }
 }
 
 /** Without a cache file: tests, and data folders that cannot hold one. */

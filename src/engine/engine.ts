@@ -170,8 +170,13 @@ export class RatchetEngine implements Engine {
     for (const [number, seen] of catalogue.known()) {
       const job = seen === 'ended' ? null : tryRead(store, number)
       if (job === null || isEnded(job) || store.deps.clock.wall() - job.updatedAt < SWEPT_AFTER) continue
-      await this.cancel(number)
-      swept.push(number)
+      try {
+        await this.cancel(number)
+        swept.push(number)
+      } catch (error) {
+        // In use, or its output is out of reach: it waits for the next time, and the others do not wait for it.
+        if (!(error instanceof BackupError) && errnoOf(error) === undefined) throw error
+      }
     }
     return swept
   }

@@ -3,7 +3,7 @@ import { errnoOf } from '../lib/errors.ts'
 import { ensureFolder, removeIfThere, removeTree, syncFolder } from '../lib/durable-file.ts'
 import { readFully, writeFully, type Disk } from '../lib/disk.ts'
 import type { Job } from './job.ts'
-import { outFolder, outFolderPrefix, outputRoot, type JobPaths } from './paths.ts'
+import { outFolder, outFolderPrefix, outputRoot, stateEpoch, type JobPaths } from './paths.ts'
 import type { JobSpec } from './spec.ts'
 import type { Place } from './stage.ts'
 
@@ -96,6 +96,8 @@ export class House {
 
   /** Whether a job that has ended left behind what it does not keep: its process was killed while clearing up. */
   hasLeftovers(job: Job): boolean {
+    const records = this.#names(this.#paths.job(job.number)).filter((name) => stateEpoch(name) !== null)
+    if (records.length > 2) return true // its own and the one it continued
     return this.#outFolders(job).length > 0 || this.#surplus(job).length > 0 || this.#strays(job).length > 0
   }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { isEnded, RECORD_FORMAT, type Job, type Lease } from './job.ts'
 import type { JobSpec } from './spec.ts'
 import type { StageName } from './stage.ts'
@@ -22,6 +23,7 @@ export function newJob(
     number,
     id: jobId(number, wall),
     kind: spec.kind,
+    salt: randomBytes(4).toString('hex'),
     specHash,
     plan,
     status: 'pending',

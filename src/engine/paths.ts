@@ -46,9 +46,9 @@ export function outputRoot(spec: JobSpec): string | null {
   return spec.kind === 'restore' ? spec.target : null
 }
 
-export const outFolderPrefix = (job: Pick<Job, 'id'>): string => `.ratchet-${job.id}-`
+export const outFolderPrefix = (job: Pick<Job, 'id' | 'salt'>): string => `.ratchet-${job.id}-${job.salt}-`
 
-/** `<output>/.ratchet-<id>-<house>`: on the output's own file system, so that publishing is a rename. */
-export function outFolder(output: string, job: Pick<Job, 'id' | 'house'>): string {
+/** `<output>/.ratchet-<id>-<salt>-<house>`: on the output's own file system, so that publishing is a rename. */
+export function outFolder(output: string, job: Pick<Job, 'id' | 'salt' | 'house'>): string {
   return path.join(output, `${outFolderPrefix(job)}${job.house}`)
 }

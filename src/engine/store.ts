@@ -14,9 +14,10 @@ import { HeldJob, LEASE_GRACE } from './held-job.ts'
 import type { Job, JobView, Lease } from './job.ts'
 import { newJob, takenFrom } from './new-job.ts'
 import type { Wanted } from './order.ts'
-import { stateEpoch, type JobPaths } from './paths.ts'
+import type { JobPaths } from './paths.ts'
 import type { ProcessTable } from './owner.ts'
-import { decodeRecord, encodeRecord } from './record.ts'
+import { encodeRecord } from './record.ts'
+import { namesIn, RecordReader, type Found } from './record-reader.ts'
 import type { JobSpec } from './spec.ts'
 import type { StageName } from './stage.ts'
 
@@ -32,18 +33,6 @@ export interface StoreDeps {
   readonly graceMs?: number
 }
 
-interface Found {
-  job: Job
-  /** The newest epoch when the record was read: its successor is the one to create. */
-  epoch: number
-  /** Epoch of the record whose content this is. */
-  base: number
-  /** That record was its owner's last word. */
-  released: boolean
-  /** The newest record was damaged and an older one is used. */
-  recovered: boolean
-}
-
 /**
  * Jobs on disk. The record's name is the lock: taking a job is the exclusive creation of
  * `state-<epoch+1>.json`; exactly one contender wins, and whoever held it before writes under a
@@ -51,10 +40,12 @@ interface Found {
  */
 export class JobStore {
   readonly deps: StoreDeps
+  readonly #records: RecordReader
   #specs = new Map<string, JobSpec>()
 
   constructor(deps: StoreDeps) {
     this.deps = deps
+    this.#records = new RecordReader(deps.disk, deps.paths)
   }
 
   /** Writes the job down; it exists once its first record does. */
@@ -75,13 +66,13 @@ export class JobStore {
 
   /** The newest whole record; takes no lease. JOB_NOT_FOUND, STATE_DAMAGED, STATE_TOO_NEW. */
   read(number: number): JobView {
-    const job = this.#newest(number).job
+    const job = this.#records.newest(number).job
     return { ...job, spec: this.spec(number, job.specHash) }
   }
 
   /** Numbers of all jobs, ascending. */
   numbers(): number[] {
-    return this.#names(this.deps.paths.jobs)
+    return namesIn(this.deps.disk, this.deps.paths.jobs)
       .filter((name) => /^[1-9]\d{0,14}$/.test(name))
       .map(Number)
       .toSorted((a, b) => a - b)
@@ -153,7 +144,7 @@ export class JobStore {
   #settled(number: number, claim: Job, spec: JobSpec): HeldJob {
     const { disk, paths } = this.deps
     const { epoch } = claim.lease
-    const found = this.#newest(number)
+    const found = this.#records.newest(number)
     const { claim: _, ...lease } = claim.lease
     const afterRelease = found.base === epoch - 1 && found.released
     const taken = { ...takenFrom(found.job, { ...lease, afterRelease }), moving: true }
@@ -169,12 +160,12 @@ export class JobStore {
   /** The record as it is to be taken over. JOB_BUSY if somebody has it. */
   #free(number: number): { found: Found; claim: boolean } {
     for (;;) {
-      const found = this.#newest(number)
+      const found = this.#records.newest(number)
       const how = this.#takeable(found.job.lease)
       if (how === 'busy') throw busy(number, found.job.lease.owner)
       if (how === 'move' || found.job.lease.released) return { found, claim: how === 'move' }
       // Read before its owner was known to be dead: it may have written once more in between. Now it cannot.
-      const last = this.#newest(number)
+      const last = this.#records.newest(number)
       if (last.epoch === found.epoch) return { found: last, claim: false }
     }
   }
@@ -201,19 +192,14 @@ export class JobStore {
    * told any more: a take that lost to a later one may say so too.
    */
   followed(number: number, epoch: number): boolean {
-    const next = this.#record(number, epoch + 1)
+    const next = this.#records.read(number, epoch + 1)
     if (next === 'gone' || next === 'damaged' || next.lease.afterRelease !== true) return false
     return !this.superseded(number, epoch + 1)
   }
 
   /** Epochs on disk, ascending. */
   epochs(number: number): number[] {
-    const found: number[] = []
-    for (const name of this.#names(this.deps.paths.job(number))) {
-      const epoch = stateEpoch(name)
-      if (epoch !== null) found.push(epoch)
-    }
-    return found.toSorted((a, b) => a - b)
+    return this.#records.epochs(number)
   }
 
   /** `clean`: nobody can still be writing. `move`: the old owner may be alive but its time is up. */
@@ -225,50 +211,6 @@ export class JobStore {
     const sameBoot = lease.boot !== '' && lease.boot === processes.boot
     const left = sameBoot ? lease.untilMono - clock.mono() : lease.until - clock.wall()
     return left > 0 && left <= LONGEST_LEASE ? 'busy' : 'move'
-  }
-
-  #newest(number: number): Found {
-    for (;;) {
-      const epochs = this.epochs(number)
-      const newest = epochs.at(-1)
-      if (newest === undefined)
-        throw new BackupError('JOB_NOT_FOUND', `there is no backup ${number}`, { data: { number } })
-      const read = this.#record(number, newest)
-      if (read === 'gone') continue // taken and swept between the listing and the read
-      const older = epochs.toReversed().slice(1)
-      if (read === 'damaged') return this.#before(number, newest, older)
-      return this.#found(number, read, older)
-    }
-  }
-
-  /** The record before a damaged one: used once (R38). */
-  #before(number: number, newest: number, older: readonly number[]): Found {
-    const [epoch] = older
-    const job = epoch === undefined ? 'gone' : this.#record(number, epoch)
-    if (epoch === undefined || job === 'gone' || job === 'damaged') {
-      const file = this.deps.paths.state(number, newest)
-      throw new BackupError('STATE_DAMAGED', `${file} is damaged and no earlier record is whole`)
-    }
-    return { ...this.#found(number, job, older.slice(1)), epoch: newest, released: false, recovered: true }
-  }
-
-  /** A claim says who has the job; what is true about it stands in the last record that is none. */
-  #found(number: number, job: Job, older: readonly number[]): Found {
-    const { epoch, released } = job.lease
-    const found = { job, epoch, base: epoch, released, recovered: false }
-    if (job.lease.claim !== true) return found
-    for (const base of older) {
-      const last = this.#record(number, base)
-      if (last === 'gone' || last === 'damaged' || last.lease.claim === true) continue
-      return { ...found, job: { ...last, moving: true, lease: job.lease }, base, released: last.lease.released }
-    }
-    return found
-  }
-
-  #record(number: number, epoch: number): Job | 'gone' | 'damaged' {
-    const file = this.deps.paths.state(number, epoch)
-    const bytes = readFileIfThere(this.deps.disk, file)
-    return bytes === null ? 'gone' : (decodeRecord(bytes, file) ?? 'damaged')
   }
 
   #newestEpoch(number: number): number {
@@ -285,15 +227,6 @@ export class JobStore {
       } catch (error) {
         if (errnoOf(error) !== 'EEXIST') throw error
       }
-    }
-  }
-
-  #names(folder: string): string[] {
-    try {
-      return this.deps.disk.readdir(folder).map((name) => name.toString('latin1'))
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return []
-      throw error
     }
   }
 }

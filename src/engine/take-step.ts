@@ -180,7 +180,9 @@ class StepRun {
 
   #context(job: Job): JobContext {
     const { store, stages, warm } = this.#deps
-    const kept = warm.take(job.number, this.#held.how.base)
+    // After a damaged record others have worked on the files since this process last did.
+    const { recovered, base } = this.#held.how
+    const kept = warm.take(job.number, recovered ? -1 : base)
     if (kept === null) this.#coldStart(job)
     this.#warm = kept ?? new WarmJob()
     const deps = {

@@ -11,7 +11,7 @@ import { Directory } from './directory.ts'
 import { PartWriter } from './part-writer.ts'
 import { contentOf, Pipeline, type Room } from './pipeline.ts'
 import { readAhead, BLOCK, WHOLE_DIGEST } from './read-ahead.ts'
-import { newSlot, type OpenSlot, type SinkSlot } from './sink-slot.ts'
+import { newSlot, pathKey, type OpenSlot, type SinkSlot } from './sink-slot.ts'
 import { Warm } from './warm.ts'
 import type { Sink, Taken } from './sink.ts'
 import { weightOf, type Task } from './task.ts'
@@ -86,7 +86,7 @@ export class ArchiveSink implements Sink {
       batcher,
       maxFile: this.#options.format.writer.maxFile,
       maxName: this.#options.format.writer.maxName,
-      begun: open === null ? null : { ...open, path: Buffer.from(open.path, 'base64').toString('latin1') },
+      begun: open,
     })
     return new Pipeline(key, this.#slot.applied, tasks, batcher)
   }
@@ -123,6 +123,7 @@ export class ArchiveSink implements Sink {
     this.#parts.write(bytes)
     this.#parts.write(data)
     this.#ctx.count({ bytesRead: size })
+    this.#slot.attempts = 0
     this.#finishEntry({ ...totals, ...place })
     const digest =
       entry.kind === 'dir' || packed === null ? null : `sha256:${Buffer.from(packed.sha256).toString('hex')}`
@@ -137,7 +138,7 @@ export class ArchiveSink implements Sink {
     const place = this.#parts.reserve(bytes.length + 1)
     this.#parts.hold(place)
     this.#parts.write(bytes)
-    const path = entry.path.toString('base64')
+    const path = pathKey(entry.path)
     const attempts = this.#slot.attempts + 1
     this.#slot.open = { path, identity: { ...identity }, at: 0, crc: 0, stored: 0, method, ...place, attempts }
     return { step: 'packing', substep: nameOf(entry) }
@@ -181,7 +182,8 @@ export class ArchiveSink implements Sink {
   #abort(why: string): Progress {
     const { open } = this.#slot
     if (open === null) return { step: 'packing' }
-    this.#ctx.log('info', `${escapeName(Buffer.from(open.path, 'base64'))} is begun again: ${why}`)
+    const name = open.path.startsWith('sha256:') ? open.path : escapeName(Buffer.from(open.path, 'base64'))
+    this.#ctx.log('info', `${name} is begun again: ${why}`)
     this.#ctx.count({ bytesRead: -open.at })
     this.#slot.removeTo = this.#parts.rewind({ part: open.part, offset: open.offset })
     this.#slot.attempts = open.attempts

@@ -11,6 +11,7 @@ import {
   type SourceItem,
 } from '../source/source.ts'
 import type { Batcher, Underway } from './batcher.ts'
+import { pathKey } from './sink-slot.ts'
 import type { Task } from './task.ts'
 
 export const BLOCK = 1 << 20
@@ -24,6 +25,7 @@ const SAMPLE = 16 << 10
 
 /** A large file that an earlier step has begun. */
 export interface Begun {
+  /** `pathKey` of it. */
   readonly path: string
   readonly identity: Identity
   readonly at: number
@@ -39,11 +41,18 @@ export interface ReadOptions {
   readonly begun: Begun | null
 }
 
-/** Source errors become reasons; anything else (our own disk, a bug) is not caught here (lesson: never too widely). */
+/** Trouble of the process, or a bug: it stops the step instead of leaving out file after file. */
+const NOT_THE_FILES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EINVAL', 'EBADF', 'EFAULT'])
+
+/**
+ * What the system says about a file of the source becomes a reason: file systems have many more words than are named
+ * here, and none of them may end a backup. What is no system error (our own files, a bug) is not caught.
+ */
 function reasonOf(error: unknown): { reason: OmitReason; message: string } | null {
   if (error instanceof BackupError && error.code === 'SOURCE_CHANGED')
     return { reason: 'changed', message: error.message }
-  switch (errnoOf(error)) {
+  const errno = error instanceof BackupError ? undefined : errnoOf(error)
+  switch (errno) {
     case 'ENOENT':
     case 'ENOTDIR':
     case 'ESTALE':
@@ -55,12 +64,9 @@ function reasonOf(error: unknown): { reason: OmitReason; message: string } | nul
     case 'EISDIR':
     case 'ENXIO':
       return { reason: 'changed', message: 'it is no longer a regular file' }
-    case 'EIO':
-    case 'EREMOTEIO':
-    case 'ETIMEDOUT':
-      return { reason: 'io_error', message: `reading failed (${errnoOf(error)})` }
     default:
-      return null
+      if (errno === undefined || errno.startsWith('ERR_') || NOT_THE_FILES.has(errno)) return null
+      return { reason: 'io_error', message: `reading failed (${errno})` }
   }
 }
 
@@ -91,7 +97,7 @@ export async function* readAhead(
   let { begun } = options
   for await (const item of items) {
     if (begun !== null && item.type === 'entry') {
-      const same = item.kind === 'file' && item.path.toString('latin1') === begun.path
+      const same = item.kind === 'file' && pathKey(item.path) === begun.path
       if (!same) yield { type: 'abort', why: 'the file begun earlier is gone' }
       yield* same ? largeFile(item, options, begun) : tasksOf(item, options)
       begun = null
@@ -180,7 +186,7 @@ function provenOrGrown(open: OpenEntry, acceptGrowth: boolean): boolean {
     fromSource(() => open.prove())
     return false
   } catch (error) {
-    if (acceptGrowth && error instanceof SourceFault && open.grown()) return true
+    if (acceptGrowth && error instanceof SourceFault && fromSource(() => open.grown())) return true
     throw error
   }
 }
