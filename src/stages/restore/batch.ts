@@ -20,6 +20,12 @@ type Action =
   | { readonly kind: 'link'; readonly item: Item; readonly note: LinkNote }
   | { readonly kind: 'fault'; readonly path: Buffer; readonly fault: Fault }
 
+/** Content handed over; `owned`: nothing else lies in its memory. */
+interface Given {
+  readonly bytes: Buffer
+  readonly owned: boolean
+}
+
 /** A staged file whose bytes are on their way to the disk. */
 interface Pending {
   readonly fd: number
@@ -81,12 +87,13 @@ export class Batch implements AsyncDisposable {
   }
 
   /** Writes a small file to the staging folder and syncs it, or begins to. The bytes are handed over. */
-  file(item: Item, bytes: Buffer, metadata: Metadata, xattrs: Record<string, string>): void {
+  file(item: Item, given: Given, metadata: Metadata, xattrs: Record<string, string>): void {
     const { disk } = this.#ctx
+    const { bytes } = given
     const { name, fd } = this.#site.staging.create()
     if (bytes.length >= LARGE_FROM) {
       const pending = this.#take(item, name, fd)
-      this.#write(pending, bytes, () => this.#complete(pending, name, metadata, xattrs))
+      this.#write(pending, given, () => this.#complete(pending, name, metadata, xattrs))
       return
     }
     try {
@@ -142,7 +149,7 @@ export class Batch implements AsyncDisposable {
   }
 
   /** Writes in the background; `then` follows on the complete file. What fails is thrown by `room` or `place`. */
-  #write({ fd }: Pending, bytes: Buffer, then: () => void): void {
+  #write({ fd }: Pending, { bytes, owned }: Given, then: () => void): void {
     const { disk } = this.#ctx
     const size = bytes.length
     const { hole, written } = writeSparse(disk, fd, bytes, 0)
@@ -151,7 +158,7 @@ export class Batch implements AsyncDisposable {
       then()
     })
     this.#flight.add(complete, size, () => {
-      if (size === bytes.buffer.byteLength) release(bytes)
+      if (owned) release(bytes)
     })
   }
 

@@ -15,7 +15,8 @@ export interface Wanted {
   readonly line: ManifestEntry | null
 }
 
-export type Content = { readonly bytes: Buffer } | { readonly fault: Fault }
+/** `owned`: the bytes have their memory to themselves. */
+export type Content = { readonly bytes: Buffer; readonly owned: boolean } | { readonly fault: Fault }
 
 const NOTHING = Buffer.alloc(0)
 
@@ -97,7 +98,7 @@ function proven(one: Wanted, { bytes, crc, sha256 }: Unpacked): Content {
     digest = blocks ? digestOf(expected, buffer) : `sha256:${Buffer.from(sha256).toString('hex')}`
   }
   const fault = contentFault(one, crc, digest)
-  return fault === null ? { bytes: buffer } : { fault }
+  return fault === null ? { bytes: buffer, owned: one.entry.method === 'deflate' } : { fault }
 }
 
 function digestOf(expected: string | null, bytes: Buffer): string | null {
@@ -117,5 +118,5 @@ async function readAlone(archive: OpenArchive, one: Wanted, again = true): Promi
   const bytes = pieces.length === 0 ? NOTHING : Buffer.concat(pieces)
   if (bytes.length !== one.entry.size) return { fault: damaged('the content is shorter than announced') }
   const fault = contentFault(one, zlib.crc32(bytes), digestOf(one.line?.digest ?? null, bytes))
-  return fault === null ? { bytes } : { fault }
+  return fault === null ? { bytes, owned: false } : { fault }
 }

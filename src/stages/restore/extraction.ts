@@ -93,7 +93,7 @@ function addContent(work: ExtractWork, item: Item, content: Extract<Content, { b
     work.batch.link(item, { path: joined(item.components), target: content.bytes, metadata })
     return
   }
-  work.batch.file(item, content.bytes, metadata, work.xattrs(item))
+  work.batch.file(item, content, metadata, work.xattrs(item))
 }
 
 /** What the manifest lists after the last entry is missing too. */
