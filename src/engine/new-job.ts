@@ -23,7 +23,7 @@ export function newJob(
     number,
     id: jobId(number, wall),
     kind: spec.kind,
-    salt: randomBytes(4).toString('hex'),
+    salt: spec.kind === 'backup' ? randomBytes(4).toString('hex') : '',
     specHash,
     plan,
     status: 'pending',

@@ -46,7 +46,8 @@ export function outputRoot(spec: JobSpec): string | null {
   return spec.kind === 'restore' ? spec.target : null
 }
 
-export const outFolderPrefix = (job: Pick<Job, 'id' | 'salt'>): string => `.ratchet-${job.id}-${job.salt}-`
+export const outFolderPrefix = (job: Pick<Job, 'id' | 'salt'>): string =>
+  `.ratchet-${job.id}-${job.salt === '' ? '' : `${job.salt}-`}`
 
 /** `<output>/.ratchet-<id>-<salt>-<house>`: on the output's own file system, so that publishing is a rename. */
 export function outFolder(output: string, job: Pick<Job, 'id' | 'salt' | 'house'>): string {
