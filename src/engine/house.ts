@@ -3,7 +3,7 @@ import { errnoOf } from '../lib/errors.ts'
 import { ensureFolder, removeIfThere, removeTree, syncFolder } from '../lib/durable-file.ts'
 import { readFully, writeFully, type Disk } from '../lib/disk.ts'
 import type { Job } from './job.ts'
-import { outFolder, outFolderPrefix, outputRoot, type JobPaths } from './paths.ts'
+import { isLeftover, outFolder, outFolderPrefix, outputRoot, type JobPaths } from './paths.ts'
 import type { JobSpec } from './spec.ts'
 import type { Place } from './stage.ts'
 
@@ -104,7 +104,7 @@ export class House {
     const kept = job.status === 'completed' ? path.basename(this.folder(job, 'side')) : null
     const reserve = path.basename(this.#paths.reserve(job.number))
     return this.#names(this.#paths.job(job.number)).filter(
-      (name) => name === reserve || name.endsWith('.tmp') || (name.startsWith('files-') && name !== kept),
+      (name) => name === reserve || isLeftover(name, job.lease.epoch) || (name.startsWith('files-') && name !== kept),
     )
   }
 
