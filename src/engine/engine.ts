@@ -86,7 +86,7 @@ export class RatchetEngine implements Engine {
     const house = new House(this.#deps.store.deps.disk, this.#deps.store.deps.paths, job.spec)
     if (!isEnded(job) || this.#working.has(job.number)) return job
     try {
-      if (house.hasLeftovers(job)) await this.#deps.runner.run({ number: job.number })
+      if (house.hasLeftovers(job)) await this.#deps.runner.run({ number: job.number, clear: true })
     } catch (error) {
       // The answer stands, whatever is left lying about: the next look tries again.
       if (!(error instanceof BackupError) && errnoOf(error) === undefined) throw error

@@ -1,7 +1,7 @@
 import { BackupError, errnoOf } from '../lib/errors.ts'
 import { removeIfThere, replaceFile } from '../lib/durable-file.ts'
 import type { Job } from './job.ts'
-import { stateEpoch } from './paths.ts'
+import { isLeftover } from './paths.ts'
 import { encodeRecord, RecordFile } from './record.ts'
 import type { JobSpec } from './spec.ts'
 import type { JobStore } from './store.ts'
@@ -88,7 +88,7 @@ export class HeldJob {
       if (epoch < this.#epoch && epoch !== this.how.base) removeIfThere(disk, paths.state(this.#number, epoch))
     }
     for (const name of disk.readdir(paths.job(this.#number)).map((n) => n.toString('latin1'))) {
-      if (name.endsWith('.tmp') && !this.#isOfLater(name)) this.#sweepTemporary(`${paths.job(this.#number)}/${name}`)
+      if (isLeftover(name, this.#epoch)) this.#sweepTemporary(`${paths.job(this.#number)}/${name}`)
     }
   }
 
@@ -98,8 +98,10 @@ export class HeldJob {
    */
   settle(): void {
     const { disk, paths } = this.#store.deps
-    if (this.how.base !== this.#epoch)
-      replaceFile(disk, paths.state(this.#number, this.how.base), encodeRecord(this.job))
+    const before = paths.state(this.#number, this.how.base)
+    if (this.how.base !== this.#epoch) replaceFile(disk, before, encodeRecord(this.job))
+    // Whoever took the job from us goes back to our record at most, and may have swept this one already.
+    if (this.#store.superseded(this.#number, this.#epoch)) removeIfThere(disk, before)
     this.sweep()
   }
 
@@ -108,11 +110,6 @@ export class HeldJob {
     const { disk, paths } = this.#store.deps
     const newest = this.#store.epochs(this.#number).slice(-2)
     if (!newest.includes(this.#epoch)) removeIfThere(disk, paths.state(this.#number, this.#epoch))
-  }
-
-  /** We may be the late ones: what belongs to a later epoch is being written right now. */
-  #isOfLater(name: string): boolean {
-    return (stateEpoch(name.slice(0, name.indexOf('.json') + 5)) ?? 0) > this.#epoch
   }
 
   #sweepTemporary(file: string): void {

@@ -3,7 +3,7 @@ import { errnoOf } from '../lib/errors.ts'
 import { ensureFolder, removeIfThere, removeTree, syncFolder } from '../lib/durable-file.ts'
 import { readFully, writeFully, type Disk } from '../lib/disk.ts'
 import type { Job } from './job.ts'
-import { outFolder, outFolderPrefix, outputRoot, stateEpoch, type JobPaths } from './paths.ts'
+import { isLeftover, outFolder, outFolderPrefix, outputRoot, stateEpoch, type JobPaths } from './paths.ts'
 import type { JobSpec } from './spec.ts'
 import type { Place } from './stage.ts'
 
@@ -106,7 +106,8 @@ export class House {
     const kept = job.status === 'completed' ? path.basename(this.folder(job, 'side')) : null
     const marks = [this.#paths.reserve(job.number), this.#paths.cancel(job.number)].map((file) => path.basename(file))
     return this.#names(this.#paths.job(job.number)).filter(
-      (name) => marks.includes(name) || name.endsWith('.tmp') || (name.startsWith('files-') && name !== kept),
+      (name) =>
+        marks.includes(name) || isLeftover(name, job.lease.epoch) || (name.startsWith('files-') && name !== kept),
     )
   }
 

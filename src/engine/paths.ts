@@ -24,6 +24,11 @@ export function stateEpoch(name: string): number | null {
   return match === null ? null : Number(match[1])
 }
 
+/** A temporary file nobody is writing any more; one of a later epoch belongs to whoever is taking the job right now. */
+export function isLeftover(name: string, epoch: number): boolean {
+  return name.endsWith('.tmp') && (stateEpoch(name.slice(0, name.indexOf('.json') + 5)) ?? 0) <= epoch
+}
+
 export function jobPaths(dataDir: string): JobPaths {
   const jobs = path.join(dataDir, 'jobs')
   const job = (number: number): string => path.join(jobs, String(number))

@@ -35,6 +35,8 @@ export interface StepOrder {
   readonly expect?: number
   readonly pacing?: Partial<Pacing>
   readonly key?: string
+  /** Nothing but removing what an ended job left behind. */
+  readonly clear?: true
 }
 
 /** Takes the job, works for one slice, releases it; gives the record as it was released. */

@@ -46,21 +46,20 @@ class KillLoop {
   readonly #place: Place
   readonly #plan: KillPlan
   readonly #random: Random
-  /** The next process starts while the present one works. */
-  #next: Stepper
+  /** The next process starts while the present one works: it is ready when that dies. */
+  #next: Stepper | null = null
 
   constructor(place: Place, plan: KillPlan, random: Random) {
     this.#place = place
     this.#plan = plan
     this.#random = random
-    this.#next = this.#spawn()
   }
 
   /** One process from its start to its death; true when the job is over. */
   async life(): Promise<boolean> {
-    const child = this.#next
-    if ((await child.heard('ready')) === null) await child.finished()
-    this.#next = this.#spawn()
+    const child = await this.#ready()
+    // Where time is compared, nothing else may use it.
+    if (this.#plan.when !== 'mean') this.#next = this.#spawn()
     const death = this.#death(child)
     const from = performance.now()
     child.go(this.#seen)
@@ -75,7 +74,7 @@ class KillLoop {
 
   /** The end once more, from a process that has seen nothing of it. */
   async report(): Promise<KillReport> {
-    const child = this.#next
+    const child = await this.#ready()
     child.go(this.#seen - 1)
     await child.finished()
     const [again] = child.replies
@@ -89,7 +88,14 @@ class KillLoop {
   }
 
   async close(): Promise<void> {
-    await this.#next.kill()
+    await this.#next?.kill()
+  }
+
+  async #ready(): Promise<Stepper> {
+    const child = this.#next ?? this.#spawn()
+    this.#next = null
+    if ((await child.heard('ready')) === null) await child.finished()
+    return child
   }
 
   #spawn(): Stepper {

@@ -26,7 +26,7 @@ const VARIANTS: Variant[] = [
   { name: 'stored', level: 0, partSize: 0, slices: [50, 100], when: 'mixed' },
   { name: 'in parts', level: 6, partSize: 1_500_000, slices: [50, 100, 200], when: 'mixed' },
   { name: 'killed always after half a slice', ...DEFLATE, slices: [400], when: 'half' },
-  { name: 'killed with a mean of one slice', ...DEFLATE, slices: [150], when: 'mean' },
+  { name: 'killed with a mean of one slice', ...DEFLATE, slices: [250], when: 'mean' },
 ]
 
 interface Undisturbed {
