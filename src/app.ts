@@ -4,7 +4,7 @@ import path from 'node:path'
 import { createAccess } from './access/access.ts'
 import { AttemptGuard } from './access/guard.ts'
 import { openToken, type OpenedToken } from './access/token.ts'
-import { memoryCatalogue, sqliteCatalogue, type Catalogue } from './engine/catalogue.ts'
+import { memoryCatalogue, openCatalogue, type Catalogue } from './engine/catalogue.ts'
 import { RatchetEngine } from './engine/engine.ts'
 import type { JobView } from './engine/job.ts'
 import { systemProcesses } from './engine/owner.ts'
@@ -65,7 +65,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const store = new JobStore({ disk, clock, processes: systemProcesses(disk, nonce), paths: jobPaths(dataDir) })
   const threads = options.threads ?? defaultThreads()
   const runner = options.inline === true ? inlineSteps(store, dataDir, threads) : threadedSteps(dataDir, nonce, threads)
-  const engine = new RatchetEngine({ store, runner, catalogue: openCatalogue(disk, dataDir) })
+  const engine = new RatchetEngine({ store, runner, catalogue: catalogueFor(disk, dataDir) })
   let opened: OpenedToken | null = null
   const token = (): OpenedToken => (opened ??= openToken(disk, dataDir))
   const profiles = createProfiles({ disk, clock, folder: dataDir, host: os.hostname() })
@@ -121,9 +121,9 @@ function threadedSteps(dataDir: string, nonce: string, threads: number): StepRun
   })
 }
 
-function openCatalogue(disk: Disk, dataDir: string): Catalogue {
+function catalogueFor(disk: Disk, dataDir: string): Catalogue {
   // SQLite opens files by itself: with another disk than the real one there is no cache file.
-  return disk === realDisk ? sqliteCatalogue(disk, dataDir) : memoryCatalogue()
+  return disk === realDisk ? openCatalogue(disk, dataDir) : memoryCatalogue()
 }
 
 export interface Serving {
