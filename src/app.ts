@@ -19,6 +19,7 @@ import { listen } from './facade/listen.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
 import { realDisk, type Disk } from './lib/disk.ts'
 import { ensureFolder } from './lib/durable-file.ts'
+import { asBackupError, BackupError } from './lib/errors.ts'
 import { createProfiles } from './settings/profiles.ts'
 import { createRoots } from './settings/roots.ts'
 import { loadSettings, type Settings } from './settings/settings.ts'
@@ -59,7 +60,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const disk = options.disk ?? realDisk
   const clock = options.clock ?? systemClock
   const dataDir = path.resolve(options.dataDir)
-  ensureFolder(disk, dataDir)
+  makeDataFolder(disk, dataDir)
   const settings = loadSettings(disk, dataDir, { create: true })
   const nonce = randomBytes(6).toString('hex')
   const store = new JobStore({ disk, clock, processes: systemProcesses(disk, nonce), paths: jobPaths(dataDir) })
@@ -87,6 +88,18 @@ export async function createApp(options: AppOptions): Promise<App> {
       return engine.start({ kind: 'backup', spec, ...(key === undefined ? {} : { key }) })
     },
     [Symbol.asyncDispose]: () => engine.close(),
+  }
+}
+
+function makeDataFolder(disk: Disk, dataDir: string): void {
+  try {
+    ensureFolder(disk, dataDir)
+  } catch (error) {
+    const hint = 'Give this account the right to write there, or name another data folder with --data or RATCHET_DATA.'
+    const known = asBackupError(error, `the data folder ${dataDir} cannot be used`, 'OUTPUT_UNWRITABLE')
+    throw known.code === 'OUTPUT_UNWRITABLE'
+      ? new BackupError(known.code, known.message, { cause: error, hint })
+      : known
   }
 }
 
