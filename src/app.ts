@@ -4,7 +4,7 @@ import path from 'node:path'
 import { createAccess } from './access/access.ts'
 import { AttemptGuard } from './access/guard.ts'
 import { openToken, type OpenedToken } from './access/token.ts'
-import { memoryCatalogue, orElse, sqliteCatalogue, type Catalogue } from './engine/catalogue.ts'
+import { memoryCatalogue, openCatalogue, type Catalogue } from './engine/catalogue.ts'
 import { RatchetEngine } from './engine/engine.ts'
 import type { JobView } from './engine/job.ts'
 import { systemProcesses } from './engine/owner.ts'
@@ -20,7 +20,7 @@ import { listen } from './facade/listen.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
 import { realDisk, type Disk } from './lib/disk.ts'
 import { ensureFolder } from './lib/durable-file.ts'
-import { errnoOf } from './lib/errors.ts'
+import { asBackupError, BackupError } from './lib/errors.ts'
 import { createProfiles } from './settings/profiles.ts'
 import { createRoots } from './settings/roots.ts'
 import { loadSettings, type Settings } from './settings/settings.ts'
@@ -67,7 +67,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const disk = options.disk ?? realDisk
   const clock = options.clock ?? systemClock
   const dataDir = path.resolve(options.dataDir)
-  ensureFolder(disk, dataDir)
+  makeDataFolder(disk, dataDir)
   const settings = loadSettings(disk, dataDir, { create: true })
   const nonce = randomBytes(6).toString('hex')
   const { leaseGraceMs: graceMs = LEASE_GRACE, threads = defaultThreads() } = options
@@ -77,7 +77,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     options.inline === true
       ? inlineSteps(store, dataDir, threads)
       : threadedSteps({ dataDir, nonce, threads, graceMs } satisfies ThreadData)
-  const engine = new RatchetEngine({ store, runner, catalogue: openCatalogue(disk, dataDir) })
+  const engine = new RatchetEngine({ store, runner, catalogue: catalogueFor(disk, dataDir) })
   let opened: OpenedToken | null = null
   const token = (): OpenedToken => (opened ??= openToken(disk, dataDir))
   const profiles = createProfiles({ disk, clock, folder: dataDir, host: os.hostname() })
@@ -99,6 +99,18 @@ export async function createApp(options: AppOptions): Promise<App> {
       return engine.start({ kind: 'backup', spec, ...(key === undefined ? {} : { key }) })
     },
     [Symbol.asyncDispose]: () => engine.close(),
+  }
+}
+
+function makeDataFolder(disk: Disk, dataDir: string): void {
+  try {
+    ensureFolder(disk, dataDir)
+  } catch (error) {
+    const hint = 'Give this account the right to write there, or name another data folder with --data or RATCHET_DATA.'
+    const known = asBackupError(error, `the data folder ${dataDir} cannot be used`, 'OUTPUT_UNWRITABLE')
+    throw known.code === 'OUTPUT_UNWRITABLE'
+      ? new BackupError(known.code, known.message, { cause: error, hint })
+      : known
   }
 }
 
@@ -133,15 +145,9 @@ function threadedSteps(data: ThreadData): StepRunner {
   })
 }
 
-function openCatalogue(disk: Disk, dataDir: string): Catalogue {
+function catalogueFor(disk: Disk, dataDir: string): Catalogue {
   // SQLite opens files by itself: with another disk than the real one there is no cache file.
-  if (disk !== realDisk) return memoryCatalogue()
-  try {
-    return orElse(sqliteCatalogue(disk, dataDir), memoryCatalogue)
-  } catch (error) {
-    if (errnoOf(error) === undefined) throw error
-    return memoryCatalogue() // on a full disk too there must be a way to cancel and to delete
-  }
+  return disk === realDisk ? openCatalogue(disk, dataDir) : memoryCatalogue()
 }
 
 export interface Serving {

@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { readFully, type Disk, type DiskPath } from '../lib/disk.ts'
-import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
+import { asBackupError, BackupError, errnoOf, type ErrorCode } from '../lib/errors.ts'
 import { discarded } from '../lib/scavenge.ts'
 import type { ByteSource } from './reader.ts'
 import { zip } from './zip.ts'
@@ -43,8 +43,16 @@ function find(disk: Disk, file: string): { path: DiskPath; size: number } | null
     return { path: real, size: stat.size }
   } catch (error) {
     if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return null
-    throw asBackupError(error, `cannot look at ${file}`, 'ARCHIVE_NOT_FOUND')
+    throw unreadable(error, `cannot look at ${file}`, 'ARCHIVE_NOT_FOUND')
   }
+}
+
+/** What is there, and may not be read by this account, is neither missing nor a fault of the disk. */
+function unreadable(error: unknown, what: string, fallback: ErrorCode): BackupError {
+  const errno = errnoOf(error)
+  if (errno !== 'EACCES' && errno !== 'EPERM') return asBackupError(error, what, fallback)
+  const hint = 'Give this account the right to read the archive.'
+  return new BackupError('SOURCE_UNREADABLE', `${what}: permission denied`, { cause: error, hint })
 }
 
 function readAt(disk: Disk, file: DiskPath, position: number, length: number): Buffer {
@@ -105,10 +113,14 @@ function listParts(disk: Disk, last: string, salvage: boolean): Part[] {
 /**
  * The parts of a ZIP archive as one run of bytes: `x.z01`, `x.z02`, … found beside `x.zip`. Their number
  * is what the end record says (leftover files of an older set do no harm), else what lies there.
- * ARCHIVE_NOT_FOUND names the file or part that is missing.
+ * ARCHIVE_NOT_FOUND names the file or part that is missing, SOURCE_UNREADABLE the one that may not be read.
  */
 export function openParts(disk: Disk, lastPartPath: string, options: PartsOptions = {}): PartSource {
-  return new JoinedParts(disk, listParts(disk, lastPartPath, options.salvage === true))
+  try {
+    return new JoinedParts(disk, listParts(disk, lastPartPath, options.salvage === true))
+  } catch (error) {
+    throw unreadable(error, `cannot open ${lastPartPath}`, 'INTERNAL')
+  }
 }
 
 /** Parts whose paths are known, in order. */
@@ -232,7 +244,7 @@ class JoinedParts implements PartSource {
     try {
       return work()
     } catch (error) {
-      throw asBackupError(error, `cannot read part ${part.name}`, 'IO_ERROR')
+      throw unreadable(error, `cannot read part ${part.name}`, 'IO_ERROR')
     }
   }
 }

@@ -115,7 +115,7 @@ export class House {
   #outFolders(job: Job): string[] {
     const root = outputRoot(this.#spec)
     if (root === null) return []
-    return this.#names(root)
+    return this.#readable(root)
       .filter((name) => name.startsWith(outFolderPrefix(job)))
       .map((name) => path.join(root, name))
   }
@@ -168,6 +168,16 @@ export class House {
     }
     this.#disk.rename(copy, file)
     syncFolder(this.#disk, path.dirname(file))
+  }
+
+  /** An output that this account may not read holds nothing of its jobs: each of their folders is synced into it first. */
+  #readable(root: string): string[] {
+    try {
+      return this.#names(root)
+    } catch (error) {
+      if (errnoOf(error) === 'EACCES' || errnoOf(error) === 'EPERM') return []
+      throw error
+    }
   }
 
   #names(folder: string): string[] {

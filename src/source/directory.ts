@@ -56,7 +56,7 @@ class Directory implements Source {
     if (this.#spec.xattrs === false) return plain(walk, folders, null)
     const tools = this.#env.tools === undefined ? findAttributeTools(disk) : this.#env.tools
     if (tools === null) return plain(walk, folders, position === null ? this.#notKept() : null)
-    const root = (): Buffer => disk.realpath(this.#spec.path)
+    const root = (): Buffer => folderOf(disk, this.#spec.path)
     return withXattrs(walk, folders, { tools, root, signal, log, told: toldOf(position) })
   }
 
@@ -66,6 +66,13 @@ class Directory implements Source {
     const mark = encodeMark('before', Buffer.alloc(0))
     return { type: 'omission', mark, path, reason: 'metadata_not_kept', message, quiet: true }
   }
+}
+
+/** Real path of the folder in which a program can be started for this source: of a single file, the one it lies in. */
+function folderOf(disk: Disk, source: string): Buffer {
+  const real = disk.realpath(source)
+  if (disk.lstat(real).kind === 'dir') return real
+  return real.subarray(0, Math.max(1, real.lastIndexOf(0x2f)))
 }
 
 async function* plain(walk: Generator<WalkItem>, folders: Folders, first: Omission | null): AsyncGenerator<SourceItem> {

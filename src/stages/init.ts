@@ -137,7 +137,7 @@ function exists(disk: Disk, file: string): boolean {
     return true
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false
-    throw error
+    throw asBackupError(error, `the output folder ${path.dirname(file)} cannot be used`, 'OUTPUT_UNWRITABLE')
   }
 }
 

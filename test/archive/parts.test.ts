@@ -169,3 +169,16 @@ describe('salvage with a missing part', () => {
     expect(cut).toBeGreaterThan(3)
   })
 })
+
+describe('what may not be read', () => {
+  const refused = (): never => {
+    throw Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' })
+  }
+  it.each([
+    ['the file', { ...realDisk, open: refused }],
+    ['its folder', { ...realDisk, realpath: refused }],
+  ])('%s: it is called so, and not missing, damaged or a fault of ours', (_, disk) => {
+    write(buildParts(items))
+    expect(() => openParts(disk, last)).toThrow(expect.objectContaining({ code: 'SOURCE_UNREADABLE', retry: 'never' }))
+  })
+})

@@ -1,7 +1,6 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { memoryCatalogue, orElse } from '../../src/engine/catalogue.ts'
 import { systemProcesses } from '../../src/engine/owner.ts'
 import { jobPaths } from '../../src/engine/paths.ts'
 import { JobStore } from '../../src/engine/store.ts'
@@ -76,28 +75,6 @@ describe('races', () => {
     for (let n = 0; n < 40; n++) for (const app of apps) await app.engine.step(1, { pacing: { maxMs: 1 } })
     for (const app of apps) expect((await app.engine.get(1)).status).toBe('completed')
     expect(fs.readdirSync(world.output).toSorted()).toEqual(['site-2.zip', 'site.zip'])
-  })
-
-  it('a cache that cannot be written fails no step', () => {
-    const memory = memoryCatalogue()
-    const full = {
-      ...memory,
-      put: () => {
-        throw Object.assign(new Error('database or disk is full'), { code: 'ERR_SQLITE_ERROR' })
-      },
-      known: () => new Map([[1, 'ended' as const]]),
-    }
-    const catalogue = orElse(full, memoryCatalogue)
-    catalogue.put({
-      number: 1,
-      lease: { epoch: 1 },
-      totals: {},
-      parts: [],
-      spec: {},
-      artifacts: {},
-      warnings: {},
-    } as never)
-    expect([...catalogue.known()]).toEqual([[1, 1]])
   })
 
   it('what cannot be swept does not keep a server from starting', async () => {

@@ -100,7 +100,8 @@ export function sweepStaging(disk: Disk, target: string, jobId: string): void {
   try {
     names = disk.readdir(target)
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return
+    // What this account may not read was refused as a target: there is nothing of ours in it.
+    if (['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) return
     throw error
   }
   for (const name of names) {
