@@ -104,10 +104,10 @@ export class House {
   /** Names in the job's folder that an ended job has no use for. */
   #surplus(job: Job): string[] {
     const kept = job.status === 'completed' ? path.basename(this.folder(job, 'side')) : null
-    const marks = [this.#paths.reserve(job.number), this.#paths.cancel(job.number)].map((file) => path.basename(file))
+    const { reserve, cancel } = this.#paths
+    const marks = new Set([reserve(job.number), cancel(job.number)].map((file) => path.basename(file)))
     return this.#names(this.#paths.job(job.number)).filter(
-      (name) =>
-        marks.includes(name) || isLeftover(name, job.lease.epoch) || (name.startsWith('files-') && name !== kept),
+      (name) => marks.has(name) || isLeftover(name, job.lease.epoch) || (name.startsWith('files-') && name !== kept),
     )
   }
 
