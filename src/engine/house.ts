@@ -91,7 +91,8 @@ export class House {
     const kept = job.status === 'completed' ? path.basename(this.folder(job, 'side')) : null
     const marks = [this.#paths.reserve(job.number), this.#paths.cancel(job.number)].map((file) => path.basename(file))
     return this.#names(this.#paths.job(job.number)).filter(
-      (name) => marks.includes(name) || name.endsWith('.tmp') || (name.startsWith('files-') && name !== kept),
+      (name) =>
+        marks.includes(name) || name.endsWith('.tmp') || (isOurs(name, 'files-', job.lease.epoch) && name !== kept),
     )
   }
 
@@ -100,7 +101,7 @@ export class House {
     const root = outputRoot(this.#spec)
     if (root === null) return []
     return this.#names(root)
-      .filter((name) => name.startsWith(outFolderPrefix(job)))
+      .filter((name) => isOurs(name, outFolderPrefix(job), job.lease.epoch))
       .map((name) => path.join(root, name))
   }
 
@@ -163,6 +164,11 @@ export class House {
       throw error
     }
   }
+}
+
+/** A house of this epoch or before: whoever is late leaves those of later ones alone. */
+function isOurs(name: string, prefix: string, epoch: number): boolean {
+  return name.startsWith(prefix) && !(Number(name.slice(prefix.length)) > epoch)
 }
 
 function copyBytes(disk: Disk, from: number, to: number, length: number): void {

@@ -20,35 +20,38 @@ function nothingLeft(disk: MemoryDisk, job: JobView): void {
 }
 
 describe('a cancel', () => {
-  it.each(JOBS)('by somebody else, at any call of a step, ends the job clean or complete: %s', async (_name, options) => {
-    const whole = new BenchJob(options)
-    const counting = faultDisk(whole.disk, { counts: everyCall })
-    await whole.drive(counting)
-    let cancelled = 0
-    for (const at of spread(counting.counted, POINTS, 3)) {
-      const job = new BenchJob(options)
-      let seen = 0
-      const plant = (): boolean => {
-        if (++seen === at && job.disk.readdir('/data').length > 0) {
-          if (job.disk.readdir('/data/jobs').some((name) => name.toString() === '1')) {
-            createFileOnce(job.disk.process(), '/data/jobs/1/cancel', Buffer.alloc(0))
+  it.each(JOBS)(
+    'by somebody else, at any call of a step, ends the job clean or complete: %s',
+    async (_name, options) => {
+      const whole = new BenchJob(options)
+      const counting = faultDisk(whole.disk, { counts: everyCall })
+      await whole.drive(counting)
+      let cancelled = 0
+      for (const at of spread(counting.counted, POINTS, 3)) {
+        const job = new BenchJob(options)
+        let seen = 0
+        const plant = (): boolean => {
+          if (++seen === at && job.disk.readdir('/data').length > 0) {
+            if (job.disk.readdir('/data/jobs').some((name) => name.toString() === '1')) {
+              createFileOnce(job.disk.process(), '/data/jobs/1/cancel', Buffer.alloc(0))
+            }
           }
+          return false
         }
-        return false
+        const end = await job.drive(faultDisk(job.disk, { counts: plant }))
+        if (end.status === 'completed') {
+          await job.drive() // too late: at the next look the mark goes
+          await checkCompleted(job.disk, job, options)
+          continue
+        }
+        cancelled++
+        expect(end.status).toBe('cancelled')
+        nothingLeft(job.disk, end)
+        nothingLeft(job.disk.powerCut('lose'), end)
       }
-      const end = await job.drive(faultDisk(job.disk, { counts: plant }))
-      if (end.status === 'completed') {
-        await job.drive() // too late: at the next look the mark goes
-        await checkCompleted(job.disk, job, options)
-        continue
-      }
-      cancelled++
-      expect(end.status).toBe('cancelled')
-      nothingLeft(job.disk, end)
-      nothingLeft(job.disk.powerCut('lose'), end)
-    }
-    expect(cancelled).toBeGreaterThan(POINTS / 3)
-  })
+      expect(cancelled).toBeGreaterThan(POINTS / 3)
+    },
+  )
 
   it('after every step, by a process that has not worked on it, leaves nothing', async () => {
     for (let steps = 1; ; steps++) {

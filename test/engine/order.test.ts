@@ -29,7 +29,8 @@ describe('the number a caller awaits', () => {
     for (const status of ['completed', 'failed', 'cancelled'] as const) {
       expect(checkOrder(at(7, { status }), { expect: 7 })).toBe(true)
       expect(checkOrder(at(7, { status }), {})).toBe(true)
-      for (const expect_ of [6, 8, 9]) expect(() => checkOrder(at(7, { status }), { expect: expect_ })).toThrow('was the last one')
+      for (const expect_ of [6, 8, 9])
+        expect(() => checkOrder(at(7, { status }), { expect: expect_ })).toThrow('was the last one')
     }
   })
   it('is not needed by whoever sends a key', () => {
@@ -42,7 +43,14 @@ describe('the number a caller awaits', () => {
 })
 
 /** What a reply says that a client may hold it to. */
-const said = ({ steps, status, percent, id, totals, progress }: JobView): object => ({ steps, status, percent, id, totals, progress })
+const said = ({ steps, status, percent, id, totals, progress }: JobView): object => ({
+  steps,
+  status,
+  percent,
+  id,
+  totals,
+  progress,
+})
 
 async function caught(call: Promise<JobView>): Promise<JobView | string> {
   return call.catch(codeOf)
@@ -60,13 +68,19 @@ describe('any sequence of calls', () => {
         const wish = random.int(6)
         if (wish === 0) last = await job.call(process)
         else if (wish === 1) expect(said(await process.engine.step(1, { expect: last.steps }))).toEqual(said(last))
-        else if (wish === 2) expect(await caught(process.engine.step(1, { expect: last.steps + 2 + random.int(9) }))).toBe('STEP_OUT_OF_ORDER')
-        else if (wish === 3) expect(await caught(process.engine.step(1, { expect: random.int(last.steps) }))).toBe('STEP_OUT_OF_ORDER')
+        else if (wish === 2)
+          expect(await caught(process.engine.step(1, { expect: last.steps + 2 + random.int(9) }))).toBe(
+            'STEP_OUT_OF_ORDER',
+          )
+        else if (wish === 3)
+          expect(await caught(process.engine.step(1, { expect: random.int(last.steps) }))).toBe('STEP_OUT_OF_ORDER')
         else if (wish === 4) {
           await process[Symbol.asyncDispose]()
           process = job.boot()
         } else {
-          const replies = await Promise.all([1, 2, 3].map(() => caught(process.engine.step(1, { expect: last.steps + 1 }))))
+          const replies = await Promise.all(
+            [1, 2, 3].map(() => caught(process.engine.step(1, { expect: last.steps + 1 }))),
+          )
           expect(replies.slice(1), `seed ${seed}`).toEqual(['JOB_BUSY', 'JOB_BUSY'])
           last = await job.call(process) // repeats the one that worked
           expect(said(last)).toEqual(said(replies[0] as JobView))
