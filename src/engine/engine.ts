@@ -19,6 +19,8 @@ const ABANDONED_AFTER = 24 * 3600_000
 const SWEPT_AFTER = 7 * 24 * 3600_000
 const CANCEL_POLL = 100
 const KEYS_LOOKED_AT = 50
+/** So many of the newest jobs are looked at for what a kill within their clearing up left. */
+const ENDED_LOOKED_AT = 100
 
 export interface EngineDeps {
   readonly store: JobStore
@@ -162,7 +164,7 @@ export class RatchetEngine implements Engine {
     return readLog(disk, paths.log(number), from, limit)
   }
 
-  /** Cancels what nobody has stepped for a week. Returns the numbers. */
+  /** Cancels what nobody has stepped for a week, and clears up after killed processes. Returns the numbers cancelled. */
   async sweep(): Promise<number[]> {
     const { store, catalogue } = this.#deps
     this.#refresh()
@@ -178,7 +180,23 @@ export class RatchetEngine implements Engine {
         if (!(error instanceof BackupError) && errnoOf(error) === undefined) throw error
       }
     }
+    for (const { number } of catalogue.list({ limit: ENDED_LOOKED_AT }).jobs) {
+      const job = tryRead(store, number)
+      if (job !== null) await this.#finish(job)
+    }
+    this.#removeUnborn()
     return swept
+  }
+
+  /** Folders of jobs whose creator died before their first record: nobody has ever been told of them. */
+  #removeUnborn(): void {
+    const { store } = this.#deps
+    const { disk, paths, clock } = store.deps
+    for (const number of store.numbers()) {
+      if (store.epochs(number).length > 0) continue
+      const age = clock.wall() - Number(disk.lstat(paths.job(number)).mtimeNs / 1_000_000n)
+      if (age > ABANDONED_AFTER) removeTree(disk, paths.job(number))
+    }
   }
 
   async close(): Promise<void> {

@@ -107,7 +107,10 @@ export class House {
     const { reserve, cancel } = this.#paths
     const marks = new Set([reserve(job.number), cancel(job.number)].map((file) => path.basename(file)))
     return this.#names(this.#paths.job(job.number)).filter(
-      (name) => marks.has(name) || isLeftover(name, job.lease.epoch) || (name.startsWith('files-') && name !== kept),
+      (name) =>
+        marks.has(name) ||
+        isLeftover(name, job.lease.epoch) ||
+        (isOurs(name, 'files-', job.lease.epoch) && name !== kept),
     )
   }
 
@@ -116,7 +119,7 @@ export class House {
     const root = outputRoot(this.#spec)
     if (root === null) return []
     return this.#readable(root)
-      .filter((name) => name.startsWith(outFolderPrefix(job)))
+      .filter((name) => isOurs(name, outFolderPrefix(job), job.lease.epoch))
       .map((name) => path.join(root, name))
   }
 
@@ -189,6 +192,11 @@ export class House {
       throw error
     }
   }
+}
+
+/** A house of this epoch or before: whoever is late leaves those of later ones alone. */
+function isOurs(name: string, prefix: string, epoch: number): boolean {
+  return name.startsWith(prefix) && !(Number(name.slice(prefix.length)) > epoch)
 }
 
 function copyBytes(disk: Disk, from: number, to: number, length: number): void {

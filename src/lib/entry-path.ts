@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer'
+
 /**
  * A name as the file system knows it: raw bytes. Text is for display and for formats that need it.
  *
@@ -7,15 +9,12 @@
  * of its own is escaped as well.
  */
 const MARK = '\uFFFD'
-const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const NEEDS_ESCAPE = /[\\\uFFFD]/
 
+/** The text, or null if it is not UTF-8: then the caller escapes byte by byte. */
 function decode(bytes: Uint8Array): string | null {
-  try {
-    return strict.decode(bytes)
-  } catch {
-    return null // not UTF-8: the caller escapes byte by byte
-  }
+  if (!isUtf8(bytes)) return null
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
 }
 
 /** Length of the valid UTF-8 sequence at `at`, or 0. */
