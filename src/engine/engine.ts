@@ -106,7 +106,8 @@ export class RatchetEngine implements Engine {
 
   async cancel(number: number): Promise<JobView> {
     const { store, runner } = this.#deps
-    if (isEnded(this.#view(number))) return this.#view(number)
+    const before = this.#view(number)
+    if (isEnded(before)) return this.#finish(before)
     createFileOnce(store.deps.disk, store.deps.paths.cancel(number), Buffer.alloc(0))
     for (let waited = 0; ; waited += CANCEL_POLL) {
       runner.interrupt(number)
@@ -140,17 +141,30 @@ export class RatchetEngine implements Engine {
   }
 
   async remove(number: number): Promise<void> {
+    this.#sweepRemoved()
     const job = this.#view(number)
     const { disk, paths } = this.#deps.store.deps
     if (!isEnded(job)) throw new BackupError('JOB_RUNNING', `backup ${number} has not ended (${job.status})`)
+    await this.#finish(job) // what a killed process left in the output would have no owner any more
     for (const artifact of this.#published(job)) await removePublished(disk, artifact)
     // What takes room goes first: on a full disk the number could not be noted else.
     for (const file of [paths.log(number), paths.side(number, job.house)]) removeTree(disk, file)
-    // The record goes last: a kill in between leaves a backup without files, which can be deleted again.
+    // A kill before the rename leaves a backup without files, which can be deleted again; after it the backup is gone.
     replaceFile(disk, paths.last, Buffer.from(String(Math.max(number, this.#deps.store.lastNumber()))))
-    removeTree(disk, paths.job(number))
+    disk.rename(paths.job(number), paths.removed(number))
     syncFolder(disk, paths.jobs)
+    this.#sweepRemoved()
     this.#deps.catalogue.remove(number)
+  }
+
+  /** What is left of deleted jobs; whatever stays is tried again by the next one who looks. */
+  #sweepRemoved(): void {
+    const { disk, paths } = this.#deps.store.deps
+    try {
+      for (const number of this.#deps.store.removed()) removeTree(disk, paths.removed(number))
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error
+    }
   }
 
   async artifacts(number: number): Promise<ArtifactInfo[]> {
@@ -167,6 +181,7 @@ export class RatchetEngine implements Engine {
   /** Cancels what nobody has stepped for a week, and clears up after killed processes. Returns the numbers cancelled. */
   async sweep(): Promise<number[]> {
     const { store, catalogue } = this.#deps
+    this.#sweepRemoved()
     this.#refresh()
     const swept: number[] = []
     for (const [number, seen] of catalogue.known()) {

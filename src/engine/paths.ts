@@ -8,6 +8,8 @@ export interface JobPaths {
   /** Highest number ever removed. */
   readonly last: string
   job(number: number): string
+  /** Where a job's folder goes when it is deleted. */
+  removed(number: number): string
   state(number: number, epoch: number): string
   spec(number: number): string
   log(number: number): string
@@ -36,6 +38,7 @@ export function jobPaths(dataDir: string): JobPaths {
     jobs,
     last: path.join(jobs, 'last'),
     job,
+    removed: (number) => `${job(number)}.removed`,
     state: (number, epoch) => path.join(job(number), stateName(epoch)),
     spec: (number) => path.join(job(number), 'spec.json'),
     log: (number) => path.join(job(number), 'log.txt'),

@@ -78,6 +78,13 @@ export class JobStore {
       .toSorted((a, b) => a - b)
   }
 
+  /** Numbers of deleted jobs whose folders have not wholly gone yet. */
+  removed(): number[] {
+    return namesIn(this.deps.disk, this.deps.paths.jobs)
+      .filter((name) => /^[1-9]\d{0,14}\.removed$/.test(name))
+      .map((name) => Number.parseInt(name, 10))
+  }
+
   /** The highest number ever given, whatever has been removed since. */
   lastNumber(): number {
     const { disk, paths } = this.deps

@@ -118,12 +118,11 @@ async function round({ folder, seed, settings, whole }: Round, stops: readonly S
   const all: Stepper[] = []
   try {
     const played = await scene(place, stops, all)
-    if (played === null) return null
+    if (played === null) return null // they end as if nobody had been there
     expect(contentOf(place.output)).toEqual(whole)
     expect(strays(place, true)).toEqual([])
     const outcome = await wake(played, random)
     expect(strays(place, true)).toEqual([])
-    fs.rmSync(path.dirname(place.dataDir), { recursive: true })
     return outcome
   } catch (error) {
     throw new Error(`round ${seed}, stopped at ${JSON.stringify(stops)}`, { cause: error })
@@ -162,6 +161,7 @@ async function rounds(wanted: number, stopsFor: (random: Random) => StopAt[]): P
       const [settings, whole] = [SETTINGS[i], wholes[i]]
       if (settings === undefined || whole === undefined) throw new Error('no such settings')
       const outcome = await round({ folder, seed, settings, whole }, stopsFor(seeded(seed + 7)))
+      fs.rmSync(path.join(folder, `round-${seed}`), { recursive: true })
       if (outcome !== null) {
         sum.rounds++
         sum.moved += Number(outcome.moved)

@@ -97,6 +97,7 @@ export class ModelRun {
   }
 
   async #start(key: string): Promise<void> {
+    for (const known of this.#jobs) if (known.key === key) await this.#sure(known)
     const again = this.#jobs.find((known) => known.key === key && !known.deleted)
     if (again === undefined && this.#jobs.length >= MOST_JOBS) return
     const job = await this.#process.engine.start({ kind: 'backup', spec: this.#bench.spec, key })
