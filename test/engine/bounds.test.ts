@@ -5,7 +5,7 @@ import { benchSource } from '../helpers/bench-source.ts'
 import { putFile } from '../helpers/disk-tree.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
 import { faultDisk, type Call } from '../helpers/fault-disk.ts'
-import { MemoryDisk } from '../helpers/memory-disk.ts'
+import type { MemoryDisk } from '../helpers/memory-disk.ts'
 
 const OMITTED = process.env['RATCHET_LONG'] === '1' ? 10_001 : 1500
 const RECORD = 16 << 10

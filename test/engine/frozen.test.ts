@@ -45,7 +45,7 @@ function freezing(inner: MemoryDisk, at: number, meanwhile: () => Promise<void>)
       if (name !== 'datasyncAsync') return method.bind(target) as unknown
       return async (fd: number): Promise<void> => {
         if (++state.syncs === at) {
-          await null // what it was doing in this very moment it still does
+          await Promise.resolve() // what it was doing in this very moment it still does
           await meanwhile()
         }
         await inner.datasyncAsync(fd)

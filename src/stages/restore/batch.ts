@@ -12,6 +12,7 @@ import { faultOf, report, type Fault } from './report.ts'
 import type { Site } from './site.ts'
 import { FILES, restoreSpec, type ExtractSlot } from './slots.ts'
 import { writeSparse } from './sparse.ts'
+import { applyMetadata, sayNotKept } from './apply-metadata.ts'
 import { setAttributes, type Attributed } from './xattrs.ts'
 
 type Action =
@@ -21,10 +22,7 @@ type Action =
   | { readonly kind: 'fault'; readonly path: Buffer; readonly fault: Fault }
 
 /** Content handed over; `owned`: nothing else lies in its memory. */
-interface Given {
-  readonly bytes: Buffer
-  readonly owned: boolean
-}
+type Given = { readonly bytes: Buffer; readonly owned: boolean }
 
 /** A staged file whose bytes are on their way to the disk. */
 interface Pending {
@@ -297,19 +295,4 @@ const SLASH = Buffer.from('/')
 
 export function joined(components: readonly Buffer[]): Buffer {
   return Buffer.concat(components.flatMap((name, i) => (i === 0 ? [name] : [SLASH, name])))
-}
-
-/** Owner first: changing it takes the setuid bits away. */
-export function applyMetadata(ctx: StageContext, fd: number, metadata: Metadata): void {
-  const { disk } = ctx
-  if (metadata.uid !== null && metadata.gid !== null) disk.fchown(fd, metadata.uid, metadata.gid)
-  disk.fchmod(fd, metadata.mode)
-  disk.futimes(fd, metadata.mtime, metadata.mtime)
-}
-
-/** Said once per restore. */
-export function sayNotKept(ctx: StageContext, slot: Pick<ExtractSlot, 'metadata'>): void {
-  if (slot.metadata++ > 0) return
-  const hint = 'setfattr is not installed, or the file system does not take them'
-  ctx.warn('not_restored', `extended attributes of some files could not be set (${hint})`)
 }
