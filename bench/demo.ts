@@ -37,11 +37,12 @@ const KILL_AFTER_MS = 90
 const KILL_FROM_PERCENT = 35
 
 function preparePlaces(given: string | undefined): Places {
+  const own = given === undefined ? null : path.resolve(process.env['INIT_CWD'] ?? '.', given)
+  if (own !== null && !fs.statSync(own).isDirectory()) throw new Error(`${own} is not a folder`)
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'ratchet-demo-'))
   const at = (name: string): string => path.join(folder, name)
-  const site = given === undefined ? at('site') : path.resolve(process.env['INIT_CWD'] ?? '.', given)
-  if (given === undefined) makeSample(site)
-  else if (!fs.statSync(site).isDirectory()) throw new Error(`${site} is not a folder`)
+  const site = own ?? at('site')
+  if (own === null) makeSample(site)
   for (const name of ['data', 'backups', 'restored']) fs.mkdirSync(at(name))
   const places = { folder, site, data: at('data'), backups: at('backups'), restored: at('restored') }
   // Over the network only paths below these may be named.
@@ -101,6 +102,7 @@ async function drive(
   }
 }
 
+const steps = (count: number): string => `${count} ${count === 1 ? 'step' : 'steps'}`
 const MiB = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MiB`
 
 interface Told {
@@ -121,15 +123,15 @@ function tenLines({ places, server, pids, info, kill, verified, restored, compar
   const killed =
     kill === null
       ? 'not: the backup was over too soon'
-      : `SIGKILL at ${kill.percent} %, in the middle of step ${kill.step}; process ${pids[1]} took it from there`
+      : `SIGKILL at ${kill.percent} %, ${KILL_AFTER_MS} ms into step ${kill.step}; process ${pids[1]} took it from there`
   const equal = comparison.differences.length === 0
   return [
     `source     ${comparison.entries} entries, ${MiB(comparison.bytes)} in ${places.site}`,
     `server     ${server.url}, process ${pids[0]}, stepped over HTTP in slices of ${PACING.maxMs} ms`,
     `killed     ${killed}`,
-    `backup     ${info.outcome} after ${info.current.stepNumber} steps: ${archive} (${MiB(info.size)})`,
+    `backup     ${info.outcome}, ${steps(info.current.stepNumber)}: ${archive} (${MiB(info.size)})`,
     `sha256     ${artifact?.sha256 ?? ''}`,
-    `verified   every byte of the archive read back in ${verified.stepNumber} steps`,
+    `verified   every byte of the archive read back, ${steps(verified.stepNumber)}`,
     `restored   to ${restored}`,
     `compared   types, modes, times, link targets, content: ${equal ? 'no difference' : 'DIFFERENT'}${comparison.special > 0 ? ` (${comparison.special} sockets, FIFOs or devices not kept)` : ''}`,
     `look       npm run -s ratchet -- log ${info.number} --data ${places.data}`,
@@ -156,7 +158,9 @@ async function main(): Promise<number> {
       client.runVerify({ archive, pacing: PACING }, { onProgress }),
     )
     const target = path.join(places.restored, 'out')
-    await drive('restore', (onProgress) => client.runRestore({ archive, target, pacing: PACING }, { onProgress }))
+    // Links that leave the site are restored too: the archive is our own.
+    const restore = { archive, target, outsideLinks: true, pacing: PACING }
+    await drive('restore', (onProgress) => client.runRestore(restore, { onProgress }))
     const restored = path.join(target, path.basename(places.site))
     const comparison = compareTrees(places.site, restored)
     const seconds = Number(process.hrtime.bigint() - begun) / 1e9
@@ -174,6 +178,9 @@ async function main(): Promise<number> {
     console.log(tenLines({ ...told, pids: [first, server.pid] }).join('\n'))
     for (const difference of comparison.differences) console.error(`different  ${difference}`)
     return comparison.differences.length === 0 ? 0 : 1
+  } catch (error) {
+    console.error(`what is there so far lies in ${places.folder}`)
+    throw error
   } finally {
     await server.stop()
   }

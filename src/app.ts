@@ -4,11 +4,12 @@ import path from 'node:path'
 import { createAccess } from './access/access.ts'
 import { AttemptGuard } from './access/guard.ts'
 import { openToken, type OpenedToken } from './access/token.ts'
-import { memoryCatalogue, sqliteCatalogue, type Catalogue } from './engine/catalogue.ts'
+import { memoryCatalogue, openCatalogue, type Catalogue } from './engine/catalogue.ts'
 import { RatchetEngine } from './engine/engine.ts'
 import type { JobView } from './engine/job.ts'
 import { systemProcesses } from './engine/owner.ts'
 import { jobPaths } from './engine/paths.ts'
+import { LEASE_GRACE } from './engine/held-job.ts'
 import { inlineRunner, type StepRunner } from './engine/runner.ts'
 import type { Access, ProfileRun, Services } from './engine/services.ts'
 import { JobStore } from './engine/store.ts'
@@ -19,9 +20,11 @@ import { listen } from './facade/listen.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
 import { realDisk, type Disk } from './lib/disk.ts'
 import { ensureFolder } from './lib/durable-file.ts'
+import { asBackupError, BackupError } from './lib/errors.ts'
 import { createProfiles } from './settings/profiles.ts'
 import { createRoots } from './settings/roots.ts'
 import { loadSettings, type Settings } from './settings/settings.ts'
+import type { ThreadData } from './step-loop.ts'
 import { openStages } from './step-parts.ts'
 import { VERSION } from './version.ts'
 
@@ -33,6 +36,11 @@ export interface AppOptions {
   readonly clock?: Clock
   /** Helper threads for compression; default: one less than there are cores. */
   readonly threads?: number
+  /**
+   * How much longer than its slice a step's lease lasts. Milliseconds; default 30 s. A process that hangs longer may
+   * be taken for lost: another one then takes its job over.
+   */
+  readonly leaseGraceMs?: number
   /** Steps run in this thread instead of a worker: tests, and short-lived programs. */
   readonly inline?: boolean
 }
@@ -59,13 +67,17 @@ export async function createApp(options: AppOptions): Promise<App> {
   const disk = options.disk ?? realDisk
   const clock = options.clock ?? systemClock
   const dataDir = path.resolve(options.dataDir)
-  ensureFolder(disk, dataDir)
+  makeDataFolder(disk, dataDir)
   const settings = loadSettings(disk, dataDir, { create: true })
   const nonce = randomBytes(6).toString('hex')
-  const store = new JobStore({ disk, clock, processes: systemProcesses(disk, nonce), paths: jobPaths(dataDir) })
-  const threads = options.threads ?? defaultThreads()
-  const runner = options.inline === true ? inlineSteps(store, dataDir, threads) : threadedSteps(dataDir, nonce, threads)
-  const engine = new RatchetEngine({ store, runner, catalogue: openCatalogue(disk, dataDir) })
+  const { leaseGraceMs: graceMs = LEASE_GRACE, threads = defaultThreads() } = options
+  const processes = systemProcesses(disk, nonce)
+  const store = new JobStore({ disk, clock, processes, paths: jobPaths(dataDir), graceMs })
+  const runner =
+    options.inline === true
+      ? inlineSteps(store, dataDir, threads)
+      : threadedSteps({ dataDir, nonce, threads, graceMs } satisfies ThreadData)
+  const engine = new RatchetEngine({ store, runner, catalogue: catalogueFor(disk, dataDir) })
   let opened: OpenedToken | null = null
   const token = (): OpenedToken => (opened ??= openToken(disk, dataDir))
   const profiles = createProfiles({ disk, clock, folder: dataDir, host: os.hostname() })
@@ -90,6 +102,18 @@ export async function createApp(options: AppOptions): Promise<App> {
   }
 }
 
+function makeDataFolder(disk: Disk, dataDir: string): void {
+  try {
+    ensureFolder(disk, dataDir)
+  } catch (error) {
+    const hint = 'Give this account the right to write there, or name another data folder with --data or RATCHET_DATA.'
+    const known = asBackupError(error, `the data folder ${dataDir} cannot be used`, 'OUTPUT_UNWRITABLE')
+    throw known.code === 'OUTPUT_UNWRITABLE'
+      ? new BackupError(known.code, known.message, { cause: error, hint })
+      : known
+  }
+}
+
 function accessBy(token: () => OpenedToken): Access {
   let access: Access | null = null
   const open = (): Access => (access ??= createAccess(token().token))
@@ -111,19 +135,19 @@ function inlineSteps(store: JobStore, dataDir: string, threads: number): StepRun
   }
 }
 
-function threadedSteps(dataDir: string, nonce: string, threads: number): StepRunner {
+function threadedSteps(data: ThreadData): StepRunner {
   const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   return new WorkerRunner({
     entry: new URL(`./step-thread.${ending}`, import.meta.url),
-    data: { dataDir, nonce, threads },
+    data: { ...data },
     threads: STEP_THREADS,
     heapMb: STEP_HEAP,
   })
 }
 
-function openCatalogue(disk: Disk, dataDir: string): Catalogue {
+function catalogueFor(disk: Disk, dataDir: string): Catalogue {
   // SQLite opens files by itself: with another disk than the real one there is no cache file.
-  return disk === realDisk ? sqliteCatalogue(disk, dataDir) : memoryCatalogue()
+  return disk === realDisk ? openCatalogue(disk, dataDir) : memoryCatalogue()
 }
 
 export interface Serving {

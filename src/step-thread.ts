@@ -1,41 +1,5 @@
-import { parentPort, workerData } from 'node:worker_threads'
-import { systemProcesses } from './engine/owner.ts'
-import { jobPaths } from './engine/paths.ts'
-import { JobStore } from './engine/store.ts'
-import { inlineRunner } from './engine/runner.ts'
-import { WarmStore } from './engine/warm.ts'
-import type { FromThread, ToThread } from './engine/worker.ts'
-import { systemClock } from './lib/clock.ts'
-import { realDisk } from './lib/disk.ts'
-import { asBackupError } from './lib/errors.ts'
-import { openStages } from './step-parts.ts'
+import { enableCompileCache } from 'node:module'
 
-/** Entry of the thread that steps: its own store and stages, one step at a time. */
-const { dataDir, nonce, threads } = workerData as { dataDir: string; nonce: string; threads: number }
-
-const store = new JobStore({
-  disk: realDisk,
-  clock: systemClock,
-  processes: systemProcesses(realDisk, nonce),
-  paths: jobPaths(dataDir),
-})
-const parts = openStages({ dataDir, threads })
-const runner = inlineRunner({ store, stages: parts.stages, warm: new WarmStore() })
-
-const send = (message: FromThread): void => parentPort?.postMessage(message)
-
-async function close(): Promise<void> {
-  await runner.close()
-  parts[Symbol.dispose]()
-  parentPort?.close()
-}
-
-parentPort?.on('message', (message: ToThread) => {
-  if (message.type === 'interrupt') return runner.interrupt(message.number)
-  if (message.type === 'close') return void close()
-  const { order } = message
-  runner.run(order).then(
-    () => send({ type: 'done', number: order.number, error: null }),
-    (error: unknown) => send({ type: 'done', number: order.number, error: asBackupError(error, '').toRecord() }),
-  )
-})
+// First of all: a thread does not inherit it, and without it each loads the type stripper (30 MB) of its own.
+enableCompileCache()
+await import('./step-loop.ts')

@@ -20,6 +20,7 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['stages', 'engine/stage.ts', 'types: what a stage is'],
   ['stages', 'engine/spec.ts', 'types: what was asked for'],
   ['stages', 'engine/job.ts', 'types: the words of warnings and parts'],
+  ['stages', 'engine/json.ts', 'types: plain JSON in lists'],
   ['stages', 'engine/services.ts', 'types: what an artifact is called'],
   ['stages', 'sink/sink.ts', 'types: the sink itself arrives through the factory'],
   ['stages', 'sink/part-writer.ts', 'the names of parts in the record'],
@@ -29,7 +30,6 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['settings', 'engine/services.ts', 'types: it implements Profiles and Roots'],
   ['settings', 'engine/spec.ts', 'types: what a profile becomes'],
   ['settings', 'engine/profile-schema.ts', 'the one schema of a profile'],
-  ['settings', 'engine/plans.ts', 'the default pacing, one for profiles and requests'],
   ['facade', 'lib', 'errors and clock'],
   ['facade', 'engine/services.ts', 'types: all that a facade sees'],
   ['facade', 'engine/job.ts', 'views are functions of the record'],
@@ -44,11 +44,13 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['cli', 'engine/job.ts', 'types and outcome(): the final object'],
   ['cli', 'engine/spec.ts', 'types: what may be asked for'],
   ['cli', 'app.ts', 'embedded runs'],
+  ['cli', 'engine/profile-schema.ts', 'the one schema of a profile'],
+  ['cli', 'settings/settings.ts', 'the default port'],
   ['cli', 'version.ts', 'what --version prints'],
 ]
 
 /** The composition root: the only files that know every folder. */
-const ROOT = /^(app|main|index|registry|step-parts|restore-parts|step-thread|version)\.ts$/
+const ROOT = /^(app|main|index|registry|step-parts|restore-parts|step-thread|step-loop|version)\.ts$/
 
 function layerFaults(file: Source): string[] {
   const from = file.path.split('/')
@@ -71,7 +73,7 @@ const DOORS: readonly (readonly [what: RegExp, where: 'import' | 'code', files: 
   [
     /^(node:)?worker_threads$/,
     'import',
-    /^(step-thread|engine\/worker|archive\/codec(-[a-z]+)?)\.ts$/,
+    /^(step-loop|engine\/worker|archive\/codec(-[a-z]+)?)\.ts$/,
     'threads are the business of two places',
   ],
   [/\bDate\.now\b|\bperformance\.now\b|\bnew Date\(\)|\bhrtime\b/g, 'code', /^lib\/clock\.ts$/, 'time can be replaced'],

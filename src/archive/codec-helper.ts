@@ -1,11 +1,14 @@
 import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads'
-import { toRequest, type Reply, type Work } from './codec-messages.ts'
+import { bufferFor, toRequest, type Reply, type Work } from './codec-messages.ts'
 
 /** A batch that waits for its answer. `settle(null)`: the helper died, do it elsewhere. */
 export interface Pending {
   readonly work: Work
   readonly settle: (reply: Reply | null) => void
 }
+
+/** MiB: short-lived buffers are freed when the young generation is full, so it is kept small. */
+const YOUNG = 2
 
 const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './codec-thread.ts' : './codec-thread.js', import.meta.url)
 
@@ -17,6 +20,8 @@ const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './codec-thread.ts' : '.
 export class Helper {
   readonly #worker: Worker
   readonly #port: MessagePort
+  /** Buffers of requests answered: never more than were in flight at once. */
+  readonly #spare: ArrayBuffer[] = []
   readonly #pending = new Map<number, Pending>()
   #next = 1
   #alive = true
@@ -24,7 +29,12 @@ export class Helper {
   constructor(entry: URL = ENTRY) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
-    this.#worker = new Worker(entry, { workerData: port2, transferList: [port2], name: 'codec' })
+    this.#worker = new Worker(entry, {
+      workerData: port2,
+      transferList: [port2],
+      name: 'codec',
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG },
+    })
     this.#worker.unref()
     this.#worker.once('exit', () => this.#died())
     this.#worker.once('error', () => this.#died())
@@ -41,10 +51,10 @@ export class Helper {
 
   send(pending: Pending): void {
     const id = this.#next++
-    const { request, transfer } = toRequest(id, pending.work)
+    const buffer = bufferFor(pending.work, this.#spare.pop())
     this.#pending.set(id, pending)
     this.#hold()
-    this.#port.postMessage(request, transfer)
+    this.#port.postMessage(toRequest(id, pending.work, buffer), [buffer])
   }
 
   collect(): void {
@@ -63,6 +73,7 @@ export class Helper {
   }
 
   #take(reply: Reply): void {
+    this.#spare.push(reply.buffer)
     const pending = this.#pending.get(reply.id)
     this.#pending.delete(reply.id)
     this.#hold()

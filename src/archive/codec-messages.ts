@@ -1,6 +1,7 @@
 import { asBackupError, type ErrorRecord } from '../lib/errors.ts'
 import type { PackJob, UnpackJob } from './codec.ts'
 import { packBlock, unpackBlock } from './pack-block.ts'
+import { BLOCK } from './zip-records.ts'
 
 /** What goes to a helper thread and back. All bytes of a request lie in one buffer, which is handed over. */
 
@@ -12,6 +13,8 @@ export interface UnpackWork {
 
 export interface Request {
   readonly id: number
+  /** Holds all input bytes; comes back with the answer, to be used again: garbage of 1 MiB each is collected late. */
+  readonly buffer: ArrayBuffer
   readonly work: Work
 }
 
@@ -25,6 +28,7 @@ export interface Result {
 
 export interface Reply {
   readonly id: number
+  readonly buffer: ArrayBuffer
   readonly results: readonly Result[]
   readonly error: ErrorRecord | null
 }
@@ -36,14 +40,20 @@ function inputOf(job: PackJob | UnpackJob): Uint8Array {
   return 'bytes' in job ? job.bytes : job.data
 }
 
+const lengthOf = (work: Work): number => work.jobs.reduce((sum, job) => sum + inputOf(job).length, 0)
+
+/** The `spare` buffer if it is large enough (else it is let go), or a new one. */
+export function bufferFor(work: Work, spare: ArrayBuffer | undefined): ArrayBuffer {
+  const total = lengthOf(work)
+  return spare !== undefined && spare.byteLength >= total ? spare : new ArrayBuffer(Math.max(total, BLOCK))
+}
+
 /**
- * The request with its bytes copied into one fresh buffer, to be transferred. The copy costs a
- * hundredth of the work and keeps the originals here, so that the work can be done again if the
- * helper dies.
+ * The request with its bytes copied into a buffer that is transferred. The copy costs a hundredth of
+ * the work and keeps the originals here, so that the work can be done again if the helper dies.
  */
-export function toRequest(id: number, work: Work): { request: Request; transfer: ArrayBuffer[] } {
-  const total = work.jobs.reduce((sum, job) => sum + inputOf(job).length, 0)
-  const all = new Uint8Array(total)
+export function toRequest(id: number, work: Work, buffer: ArrayBuffer): Request {
+  const all = new Uint8Array(buffer)
   let at = 0
   const place = (bytes: Uint8Array): Uint8Array => {
     all.set(bytes, at)
@@ -54,7 +64,7 @@ export function toRequest(id: number, work: Work): { request: Request; transfer:
     work.op === 'pack'
       ? { op: 'pack', jobs: work.jobs.map((job) => ({ ...job, bytes: place(job.bytes) })) }
       : { op: 'unpack', jobs: work.jobs.map((job) => ({ ...job, data: place(job.data) })) }
-  return { request: { id, work: copied }, transfer: [all.buffer] }
+  return { id, work: copied, buffer }
 }
 
 /** Does the work in the calling thread. ARCHIVE_DAMAGED from the first job that fails. */
@@ -67,21 +77,22 @@ export function runWork(work: Work): Result[] {
   }
   return work.jobs.map((job) => {
     const { bytes, crc, sha256 } = unpackBlock(job)
-    return { data: bytes === job.data ? null : bytes, method: job.method, crc, sha256 }
+    return { data: bytes === job.data || job.proof === true ? null : bytes, method: job.method, crc, sha256 }
   })
 }
 
 /** Answers a request; large results are handed over, small ones (and shared constants) copied. */
-export function answer({ id, work }: Request): { reply: Reply; transfer: ArrayBuffer[] } {
+export function answer({ id, work, buffer }: Request): { reply: Reply; transfer: ArrayBuffer[] } {
   try {
-    const transfer: ArrayBuffer[] = []
+    const transfer: ArrayBuffer[] = [buffer]
     const results = runWork(work).map((result) => {
       const data = result.data === null ? null : handOver(result.data, transfer)
       return { ...result, data, sha256: new Uint8Array(result.sha256) }
     })
-    return { reply: { id, results, error: null }, transfer }
+    return { reply: { id, buffer, results, error: null }, transfer }
   } catch (error) {
-    return { reply: { id, results: [], error: asBackupError(error, 'codec').toRecord() }, transfer: [] }
+    const failure = asBackupError(error, 'codec').toRecord()
+    return { reply: { id, buffer, results: [], error: failure }, transfer: [buffer] }
   }
 }
 

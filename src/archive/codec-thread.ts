@@ -1,10 +1,5 @@
-import { workerData, type MessagePort } from 'node:worker_threads'
-import { answer, type Request } from './codec-messages.ts'
+import { enableCompileCache } from 'node:module'
 
-/** A helper of `createCodec`: answers requests, one after the other, until its port is closed. */
-const port: MessagePort = workerData
-
-port.on('message', (request: Request) => {
-  const { reply, transfer } = answer(request)
-  port.postMessage(reply, transfer)
-})
+// First of all: a thread does not inherit it, and without it each loads the type stripper (30 MB) of its own.
+enableCompileCache()
+await import('./codec-loop.ts')

@@ -1,4 +1,5 @@
 import { BackupError } from '../lib/errors.ts'
+import { discarded } from '../lib/scavenge.ts'
 import { Helper } from './codec-helper.ts'
 import { runWork, type Reply, type Result, type Work } from './codec-messages.ts'
 
@@ -14,6 +15,8 @@ export interface PackJob {
   readonly mode: 'whole' | 'block'
   /** 1–9; 0 = store only (method 'store' for `whole`; stored deflate blocks for `block`). */
   readonly level: number
+  /** False: nobody asks for the SHA-256; the result holds none. */
+  readonly sha256?: false
 }
 
 export interface Packed {
@@ -31,6 +34,8 @@ export interface UnpackJob {
   readonly method: 'store' | 'deflate'
   /** Plain length expected; the data must give exactly that, and end with its last byte. */
   readonly size: number
+  /** Only whether it unpacks, and its CRC, are wanted: the result holds neither bytes nor SHA-256. */
+  readonly proof?: true
 }
 
 export interface Unpacked {
@@ -55,6 +60,8 @@ export interface CodecOptions {
   /** Another thread entry, for tests. */
   readonly entry?: URL
 }
+
+const NONE = new Uint8Array(0)
 
 /** Batches that wait at one helper: one being worked on, one so that it never runs dry. */
 const QUEUE = 2
@@ -83,7 +90,9 @@ class ThreadedCodec implements Codec {
 
   constructor(options: CodecOptions) {
     this.#options = options
-    this.width = options.threads * QUEUE + 1
+    // Results are wanted in order: with room for the queues and one more only, the caller would stand still
+    // behind a helper's result every other block. So one more per helper, and one for uneven blocks.
+    this.width = options.threads === 0 ? 1 : options.threads * (QUEUE + 1) + 2
     if (options.signal?.aborted === true) this.#onAbort()
     else options.signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
@@ -100,7 +109,7 @@ class ThreadedCodec implements Codec {
     const results = await this.#run({ op: 'unpack', jobs })
     return jobs.map((job, i) => {
       const { data, crc, sha256 } = at(results, i)
-      return { bytes: data ?? job.data, crc, sha256: asBuffer(sha256) }
+      return { bytes: data ?? (job.proof === true ? NONE : job.data), crc, sha256: asBuffer(sha256) }
     })
   }
 
@@ -111,7 +120,10 @@ class ThreadedCodec implements Codec {
   #run(work: Work): Result[] | Promise<Result[]> {
     if (this.#closed !== null) throw this.#closed
     const helper = this.#roomy(work)
-    return helper === null ? runWork(work) : this.#ask(helper, work)
+    if (helper !== null) return this.#ask(helper, work)
+    const results = runWork(work)
+    discarded(sizeOf(results))
+    return results
   }
 
   #roomy(work: Work): Helper | null {
@@ -136,8 +148,10 @@ class ThreadedCodec implements Codec {
       const settle = (reply: Reply | null): void => {
         if (!this.#abort.delete(id)) return // failed already by an abort
         if (reply === null) resolve(new Promise((redo) => redo(runWork(work))))
-        else if (reply.error === null) resolve([...reply.results])
-        else reject(BackupError.fromRecord(reply.error))
+        else if (reply.error === null) {
+          discarded(sizeOf(reply.results))
+          resolve([...reply.results])
+        } else reject(BackupError.fromRecord(reply.error))
       }
       helper.send({ work, settle })
     })
@@ -158,6 +172,9 @@ class ThreadedCodec implements Codec {
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
+
+const sizeOf = (results: readonly Result[]): number =>
+  results.reduce((sum, { data }) => sum + (data === null ? 0 : data.length), 0)
 
 function at(results: readonly Result[], index: number): Result {
   const result = results[index]

@@ -1,5 +1,6 @@
 import crypto from 'node:crypto'
 import zlib from 'node:zlib'
+import { release } from '../lib/release.ts'
 import type { Packed, PackJob, Unpacked, UnpackJob } from './codec.ts'
 import { inflateExactly } from './inflate.ts'
 import { BLOCK, damaged } from './zip-records.ts'
@@ -17,7 +18,8 @@ const SAMPLE = 8 << 10
 const SAMPLES = 4
 /** A sample that keeps more than this share at level 1 is not worth level 6. */
 const INCOMPRESSIBLE = 0.98
-const CHUNK = 256 << 10
+/** Room for any result, so that it is one buffer: what is not written to costs nothing, joined pieces are garbage. */
+const CHUNK = BLOCK + (64 << 10)
 
 const sha256 = (bytes: Uint8Array): Buffer => crypto.hash('sha256', bytes, 'buffer')
 
@@ -73,9 +75,11 @@ function deflateWhole(bytes: Uint8Array, level: number): Buffer | null {
   return packed.length < bytes.length ? packed : null
 }
 
-function pack({ bytes, mode, level }: PackJob): Packed {
+const NONE = Buffer.alloc(0)
+
+function pack({ bytes, mode, level, sha256: wanted }: PackJob): Packed {
   const packed = mode === 'block' ? deflateBlock(bytes, level) : deflateWhole(bytes, level)
-  const digests = { crc: zlib.crc32(bytes), sha256: sha256(bytes) }
+  const digests = { crc: zlib.crc32(bytes), sha256: wanted === false ? NONE : sha256(bytes) }
   return packed === null
     ? { data: bytes, method: 'store', ...digests }
     : { data: packed, method: 'deflate', ...digests }
@@ -91,10 +95,15 @@ export function packBlock(job: PackJob): Packed {
 }
 
 /** ARCHIVE_DAMAGED if the data does not give exactly `size` bytes. */
-export function unpackBlock({ data, method, size }: UnpackJob): Unpacked {
+export function unpackBlock({ data, method, size, proof }: UnpackJob): Unpacked {
   if (method === 'store' && data.length !== size) {
     throw damaged(`${data.length} bytes are stored; ${size} were announced`)
   }
   const bytes = method === 'store' ? data : inflateExactly(data, size)
+  if (proof === true) {
+    const crc = zlib.crc32(bytes)
+    if (bytes !== data) release(bytes)
+    return { bytes: NONE, crc, sha256: NONE }
+  }
   return { bytes, crc: zlib.crc32(bytes), sha256: sha256(bytes) }
 }

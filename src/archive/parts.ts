@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { readFully, type Disk, type DiskPath } from '../lib/disk.ts'
-import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
+import { asBackupError, BackupError, errnoOf, type ErrorCode } from '../lib/errors.ts'
+import { discarded } from '../lib/scavenge.ts'
 import type { ByteSource } from './reader.ts'
 import { zip } from './zip.ts'
 import { endRecordsIn } from './zip-end.ts'
@@ -19,6 +20,7 @@ export interface PartsOptions {
 }
 
 export interface PartSource extends ByteSource, Disposable {
+  peek(position: number, length: number): Buffer
   /** File names in order; the last one is the file that was asked for. */
   readonly names: string[]
   /** Names of parts that are not there (salvage only). */
@@ -41,8 +43,16 @@ function find(disk: Disk, file: string): { path: DiskPath; size: number } | null
     return { path: real, size: stat.size }
   } catch (error) {
     if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return null
-    throw asBackupError(error, `cannot look at ${file}`, 'ARCHIVE_NOT_FOUND')
+    throw unreadable(error, `cannot look at ${file}`, 'ARCHIVE_NOT_FOUND')
   }
+}
+
+/** What is there, and may not be read by this account, is neither missing nor a fault of the disk. */
+function unreadable(error: unknown, what: string, fallback: ErrorCode): BackupError {
+  const errno = errnoOf(error)
+  if (errno !== 'EACCES' && errno !== 'EPERM') return asBackupError(error, what, fallback)
+  const hint = 'Give this account the right to read the archive.'
+  return new BackupError('SOURCE_UNREADABLE', `${what}: permission denied`, { cause: error, hint })
 }
 
 function readAt(disk: Disk, file: DiskPath, position: number, length: number): Buffer {
@@ -103,10 +113,14 @@ function listParts(disk: Disk, last: string, salvage: boolean): Part[] {
 /**
  * The parts of a ZIP archive as one run of bytes: `x.z01`, `x.z02`, … found beside `x.zip`. Their number
  * is what the end record says (leftover files of an older set do no harm), else what lies there.
- * ARCHIVE_NOT_FOUND names the file or part that is missing.
+ * ARCHIVE_NOT_FOUND names the file or part that is missing, SOURCE_UNREADABLE the one that may not be read.
  */
 export function openParts(disk: Disk, lastPartPath: string, options: PartsOptions = {}): PartSource {
-  return new JoinedParts(disk, listParts(disk, lastPartPath, options.salvage === true))
+  try {
+    return new JoinedParts(disk, listParts(disk, lastPartPath, options.salvage === true))
+  } catch (error) {
+    throw unreadable(error, `cannot open ${lastPartPath}`, 'INTERNAL')
+  }
 }
 
 /** Parts whose paths are known, in order. */
@@ -132,6 +146,7 @@ class JoinedParts implements PartSource {
   readonly #open = new Map<number, number>()
   /** Two places are read at a time at most: entries and their directory. The one used last comes first. */
   #windows: Window[] = []
+  #scratch: Buffer = Buffer.alloc(0)
 
   constructor(disk: Disk, parts: readonly Part[]) {
     this.#disk = disk
@@ -155,6 +170,7 @@ class JoinedParts implements PartSource {
     const from = known === undefined ? 0 : position - known.at
     if (known !== undefined && from + wanted <= known.bytes.length) {
       if (known !== this.#windows[0]) this.#windows.reverse()
+      discarded(wanted)
       return Buffer.from(known.bytes.subarray(from, from + wanted))
     }
     if (wanted >= AHEAD_MAX) return this.#load(position, wanted)
@@ -166,6 +182,12 @@ class JoinedParts implements PartSource {
     return Buffer.from(bytes.subarray(0, wanted))
   }
 
+  peek(position: number, length: number): Buffer {
+    const wanted = Math.max(0, Math.min(length, this.size - position))
+    if (this.#scratch.length < wanted) this.#scratch = Buffer.allocUnsafeSlow(wanted)
+    return this.#fill(this.#scratch.subarray(0, wanted), position)
+  }
+
   [Symbol.dispose](): void {
     for (const fd of this.#open.values()) this.#disk.close(fd)
     this.#open.clear()
@@ -173,7 +195,12 @@ class JoinedParts implements PartSource {
   }
 
   #load(position: number, length: number): Buffer {
-    const bytes = Buffer.allocUnsafeSlow(length)
+    discarded(length)
+    return this.#fill(Buffer.allocUnsafeSlow(length), position)
+  }
+
+  #fill(bytes: Buffer, position: number): Buffer {
+    const { length } = bytes
     let done = 0
     for (let index = this.#partAt(position); done < length; index++) {
       const part = this.#parts[index]
@@ -217,7 +244,7 @@ class JoinedParts implements PartSource {
     try {
       return work()
     } catch (error) {
-      throw asBackupError(error, `cannot read part ${part.name}`, 'IO_ERROR')
+      throw unreadable(error, `cannot read part ${part.name}`, 'IO_ERROR')
     }
   }
 }

@@ -7,6 +7,8 @@ export interface ByteSource {
   readonly partOffsets: readonly number[]
   /** Up to `length` bytes at `position`; fewer only at the end. */
   read(position: number, length: number): Buffer
+  /** The same bytes, in memory that the next call uses again. Absent: `read` does. */
+  peek?(position: number, length: number): Buffer
 }
 
 /** A place in an entry's data at which decoding can begin in a fresh process. */

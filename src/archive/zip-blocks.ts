@@ -1,3 +1,4 @@
+import { discarded } from '../lib/scavenge.ts'
 import type { ByteSource, RawBlock, Restart } from './reader.ts'
 import type { ZipEntry } from './zip-entry.ts'
 import { BLOCK } from './zip-records.ts'
@@ -14,6 +15,8 @@ const FINAL = Buffer.from('0300', 'hex')
 const SHORTEST = Math.floor(BLOCK / 1032)
 /** Nor does our writer ever let it grow beyond this. */
 const LONGEST = BLOCK + (64 << 10)
+/** Below this the read-ahead of `read` serves better. */
+const PEEK_FROM = 512 << 10
 
 /**
  * Skips stored deflate blocks, whose lengths stand in plain sight: where they begin, the plain bytes they
@@ -43,9 +46,11 @@ export function* blockEnds(data: Buffer): Generator<number, void, undefined> {
   for (let at = data.indexOf(MARKER, from); at !== -1; at = data.indexOf(MARKER, at + 1)) yield at + MARKER.length
 }
 
-/** The stored bytes from `at` on that hold the next block, and the plain length it must have. */
+/** Valid until the source is read again: the stored bytes from `at` on that hold the next block, and the plain length it must have. */
 export function blockWindow(source: ByteSource, entry: ZipEntry, start: number, at: Restart): Buffer {
-  return source.read(start + at.stored, Math.min(LONGEST, entry.stored - at.stored))
+  const length = Math.min(LONGEST, entry.stored - at.stored)
+  const from = start + at.stored
+  return length >= PEEK_FROM && source.peek !== undefined ? source.peek(from, length) : source.read(from, length)
 }
 
 /** Whether what is left is the entry's last (or only) block and fits into one window. */
@@ -55,6 +60,7 @@ export function isLast(entry: ZipEntry, at: Restart): boolean {
 
 /** The block as a complete stream of its own. A copy. */
 export function asStream(window: Buffer, length: number, last: boolean): Buffer {
+  discarded(length)
   if (last) return Buffer.from(window.subarray(0, length))
   return Buffer.concat([window.subarray(0, length), FINAL])
 }

@@ -1,4 +1,4 @@
-import { BackupError } from '../lib/errors.ts'
+import type { BackupError } from '../lib/errors.ts'
 import type { ByteSource } from './reader.ts'
 import { centralLength, decodeCentral, toEntry, type CentralRecord, type ZipEntry } from './zip-entry.ts'
 import type { EndRecord } from './zip-end.ts'

@@ -31,18 +31,26 @@ export interface ZipOptions {
 const START: Restart = { stored: 0, plain: 0 }
 
 /**
- * Opens a ZIP archive over its parts joined. Owns the source if that is disposable. Reads the directory
- * once: ARCHIVE_DAMAGED, LIMIT_EXCEEDED. With `salvage` an archive whose structure does not hold is
- * searched for local headers instead.
+ * Opens a ZIP archive over its parts joined. Owns the source if that is disposable, also when it throws.
+ * Reads the directory once: ARCHIVE_DAMAGED, LIMIT_EXCEEDED. With `salvage` an archive whose structure
+ * does not hold is searched for local headers instead, and sums of sizes are not held to the limits.
  */
 export function openZip(source: ByteSource, options: ZipOptions = {}): ArchiveReader {
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   try {
-    return strict(source, limits, options.salvage === true)
+    return open(source, limits, options.salvage === true)
   } catch (error) {
-    if (options.salvage !== true || !(error instanceof BackupError) || error.code !== 'ARCHIVE_DAMAGED') throw error
-    const salvaged = scanArchive(source, limits)
-    return new SalvagedReader(source, limits, salvaged, error.message)
+    if (isDisposable(source)) source[Symbol.dispose]()
+    throw error
+  }
+}
+
+function open(source: ByteSource, limits: ReaderLimits, salvage: boolean): ArchiveReader {
+  try {
+    return strict(source, limits, salvage)
+  } catch (error) {
+    if (!salvage || !(error instanceof BackupError) || error.code !== 'ARCHIVE_DAMAGED') throw error
+    return new SalvagedReader(source, limits, scanArchive(source, limits), error.message)
   }
 }
 

@@ -81,10 +81,6 @@ export function finalLines(state: JobState, final: FinalObject): string[] {
   )
   if (state.warnings.total > 0)
     lines.push(`  warnings  ${format.count(state.warnings.total)} (ratchet log ${state.number})`)
-  if (state.error !== null) {
-    lines.push(`  error     ${format.printable(state.error.message)} [${state.error.code}]`)
-    lines.push(`  hint      ${format.printable(state.error.hint)}`)
-  }
   return lines
 }
 

@@ -6,6 +6,7 @@ import type { Backend, JobState } from './backend.ts'
 import { drive } from './drive.ts'
 import { EXIT, exitCodeOf } from './exit.ts'
 import type { ExitCode } from './exit.ts'
+import { errorLines } from './failure.ts'
 import { finalObject } from './final.ts'
 import { shellWord } from './format.ts'
 import { Interrupt } from './interrupt.ts'
@@ -22,9 +23,11 @@ export function pacingOf(sliceMs: number): Pacing {
   return { minMs: 0, maxMs: sliceMs, bias: 100 }
 }
 
-/** The command that takes a job up again, as one types it. */
-export function resumeCommand(backend: Backend, state: JobState): string {
-  return ['ratchet', ...backend.reach, state.kind, '--resume', String(state.number)].map(shellWord).join(' ')
+/** The command that takes a job up again, as one types it here. */
+export function resumeCommand(session: Session, backend: Backend, state: JobState): string {
+  const program = session.io.env['npm_lifecycle_event'] === 'ratchet' ? 'npm run -s ratchet --' : 'ratchet'
+  const words = [...backend.reach, state.kind, '--resume', String(state.number)]
+  return `${program} ${words.map(shellWord).join(' ')}`
 }
 
 export interface JobRun {
@@ -53,7 +56,7 @@ export async function runJob(session: Session, command: Command, run: JobRun): P
         reporter.state(seen)
       },
     })
-    session.exitCode = await conclude(backend, state, reporter)
+    session.exitCode = await conclude(session, backend, state, reporter)
   } catch (error) {
     reporter.close()
     tellResume(session, backend, last)
@@ -83,13 +86,14 @@ function watch(backend: Backend, current: () => JobState | null, reporter: Repor
   return () => clearInterval(timer)
 }
 
-async function conclude(backend: Backend, state: JobState, reporter: Reporter): Promise<ExitCode> {
+async function conclude(session: Session, backend: Backend, state: JobState, reporter: Reporter): Promise<ExitCode> {
   const final = await finalObject(backend, state)
   if (state.ended) {
     reporter.final(state, final)
+    if (state.error !== null) session.io.stderr.write(`${errorLines(state.error).join('\n')}\n`)
     return exitCodeOf(state)
   }
-  const resume = resumeCommand(backend, state)
+  const resume = resumeCommand(session, backend, state)
   const stopped = state.status === 'stalled' ? 'stalled' : 'interrupted'
   reporter.close()
   reporter.note(`${stopped}; nothing done so far is lost. Go on with: ${resume}`)
@@ -100,7 +104,7 @@ async function conclude(backend: Backend, state: JobState, reporter: Reporter): 
 /** The call failed, the job did not: it can go on once the cause is gone. */
 function tellResume(session: Session, backend: Backend, last: JobState | null): void {
   if (last === null || last.ended) return
-  session.io.stderr.write(`The job is kept. Go on with: ${resumeCommand(backend, last)}\n`)
+  session.io.stderr.write(`The job is kept. Go on with: ${resumeCommand(session, backend, last)}\n`)
 }
 
 /**

@@ -2,6 +2,7 @@ import path from 'node:path'
 import type { Command } from 'commander'
 import type { Backend } from './backend.ts'
 import { EXIT } from './exit.ts'
+import { UsageError } from './failure.ts'
 import type { ExitCode } from './exit.ts'
 import { printable } from './format.ts'
 import type { Io } from './io.ts'
@@ -35,8 +36,10 @@ export class Session {
     return this.io.open(reachOf(this.globals(command), this.io))
   }
 
-  /** Absolute. With --url it is a path of the server's machine. */
+  /** Absolute. With --url it is a path of the server's machine. An empty one, most likely an unset variable, is refused. */
   path(text: string): string {
+    if (text === '')
+      throw new UsageError('an empty path was given', 'Is a variable unset? "." is the folder you are in.')
     return path.resolve(this.io.cwd, text)
   }
 

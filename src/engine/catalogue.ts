@@ -16,6 +16,13 @@ export interface Catalogue extends Disposable {
   /** Epoch of each job as last seen, or 'ended' when nothing about it can change any more. */
   known(): Map<number, number | 'ended'>
   idOf(id: string): number | null
+  /** All there is. */
+  rows(): CatalogueRow[]
+}
+
+export interface CatalogueRow {
+  readonly epoch: number
+  readonly summary: JobSummary
 }
 
 const SCHEMA = `
@@ -75,6 +82,40 @@ function open(file: string): DatabaseSync {
   }
 }
 
+/**
+ * The cache on the disk, as long as it can be had and written: a full or read-only disk must not fail a list, or
+ * a step that has already been committed. Then this process goes on with what it knows, in memory.
+ */
+export function openCatalogue(disk: Disk, dataDir: string): Catalogue {
+  let current: Catalogue
+  try {
+    current = sqliteCatalogue(disk, dataDir)
+  } catch (error) {
+    if (!(error instanceof Error)) throw error
+    return memoryCatalogue()
+  }
+  const write = (change: (catalogue: Catalogue) => void): void => {
+    try {
+      change(current)
+    } catch (error) {
+      if (!(error instanceof Error)) throw error
+      const memory = memoryCatalogue(current.rows())
+      current[Symbol.dispose]()
+      current = memory
+      change(current)
+    }
+  }
+  return {
+    put: (job) => write((catalogue) => catalogue.put(job)),
+    remove: (number) => write((catalogue) => catalogue.remove(number)),
+    list: (query) => current.list(query),
+    known: () => current.known(),
+    idOf: (id) => current.idOf(id),
+    rows: () => current.rows(),
+    [Symbol.dispose]: () => current[Symbol.dispose](),
+  }
+}
+
 /** Opens `cache/jobs.sqlite`; a damaged one is replaced by an empty one. */
 export function sqliteCatalogue(disk: Disk, dataDir: string): Catalogue {
   const folder = path.join(dataDir, 'cache')
@@ -92,6 +133,7 @@ export function sqliteCatalogue(disk: Disk, dataDir: string): Catalogue {
   const remove = db.prepare('DELETE FROM job WHERE number = ?')
   const known = db.prepare('SELECT number, epoch, status FROM job')
   const idOf = db.prepare('SELECT number FROM job WHERE id = ?')
+  const rows = db.prepare('SELECT epoch, summary FROM job')
   return {
     put(job) {
       const summary = summaryOf(job)
@@ -106,6 +148,11 @@ export function sqliteCatalogue(disk: Disk, dataDir: string): Catalogue {
       const row = idOf.get(id)
       return row === undefined ? null : Number(row['number'])
     },
+    rows: () =>
+      rows.all().map((row) => ({
+        epoch: Number(row['epoch']),
+        summary: JSON.parse(String(row['summary'])) as JobSummary,
+      })),
     [Symbol.dispose]: () => db.close(),
   }
 }
@@ -129,8 +176,8 @@ function listFrom(db: DatabaseSync, query: JobQuery): { total: number; jobs: Job
 }
 
 /** Without a cache file: tests, and data folders that cannot hold one. */
-export function memoryCatalogue(): Catalogue {
-  const jobs = new Map<number, { epoch: number; summary: JobSummary }>()
+export function memoryCatalogue(known: readonly CatalogueRow[] = []): Catalogue {
+  const jobs = new Map(known.map((row) => [row.summary.number, row]))
   return {
     put: (job) => void jobs.set(job.number, { epoch: job.lease.epoch, summary: summaryOf(job) }),
     remove: (number) => void jobs.delete(number),
@@ -145,6 +192,7 @@ export function memoryCatalogue(): Catalogue {
     },
     known: () => new Map([...jobs].map(([number, job]) => [number, seen(job.epoch, job.summary.status)])),
     idOf: (id) => [...jobs.values()].find((job) => job.summary.id === id)?.summary.number ?? null,
+    rows: () => [...jobs.values()],
     [Symbol.dispose]: () => jobs.clear(),
   }
 }

@@ -11,7 +11,7 @@ import type { Json } from './json.ts'
 import type { JobLog, LogLevel } from './log.ts'
 import type { JobPaths } from './paths.ts'
 import { noteProgress } from './progress.ts'
-import type { ArtifactInfo } from './services.ts'
+import type { PublishedFile } from './published.ts'
 import type { JobSpec } from './spec.ts'
 import type { Place, Progress, Stage, StageContext } from './stage.ts'
 import { pushWarning } from './warnings.ts'
@@ -160,12 +160,12 @@ export class JobContext implements StageContext, Disposable {
   setArchive(name: string): void {
     this.job.archive = name
   }
-  addArtifact(artifact: ArtifactInfo): void {
+  addArtifact(artifact: PublishedFile): void {
     this.file('artifacts').write(Buffer.from(JSON.stringify(artifact) + '\n', 'utf8'))
     this.job.artifacts.count++
     this.job.artifacts.bytes += artifact.size
   }
-  artifacts(): ArtifactInfo[] {
+  artifacts(): PublishedFile[] {
     const file = this.file('artifacts')
     return parseArtifacts(file.read(0, file.length))
   }
@@ -198,6 +198,7 @@ export class JobContext implements StageContext, Disposable {
   async commit(release = false): Promise<void> {
     const before = this.clock.mono()
     await this.#files.sync()
+    this.#deps.held.check()
     this.#deps.log.flush()
     if (release) this.job.steps++
     this.#deps.held.commit(this.#deps.sliceMs, release)
@@ -223,13 +224,13 @@ export function exists(disk: Disk, file: string): boolean {
   }
 }
 
-export function parseArtifacts(bytes: Uint8Array): ArtifactInfo[] {
+export function parseArtifacts(bytes: Uint8Array): PublishedFile[] {
   const lines = Buffer.from(bytes).toString('utf8').split('\n')
-  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as ArtifactInfo)
+  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as PublishedFile)
 }
 
 /** The artifacts of a finished job, from its work file. */
-export function readArtifacts(disk: Disk, paths: JobPaths, job: Job): ArtifactInfo[] {
+export function readArtifacts(disk: Disk, paths: JobPaths, job: Job): PublishedFile[] {
   const length = job.files['artifacts'] ?? 0
   const bytes = readFileIfThere(disk, `${paths.side(job.number, job.house)}/artifacts`)
   return parseArtifacts((bytes ?? Buffer.alloc(0)).subarray(0, length))

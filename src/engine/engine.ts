@@ -1,8 +1,9 @@
 import { BackupError, errnoOf } from '../lib/errors.ts'
-import { createFileOnce, removeIfThere, removeTree, replaceFile, syncFolder } from '../lib/durable-file.ts'
+import { createFileOnce, removeTree, replaceFile, syncFolder } from '../lib/durable-file.ts'
 import { Events } from '../lib/events.ts'
 import type { Catalogue } from './catalogue.ts'
 import { readArtifacts } from './context.ts'
+import { removePublished, type PublishedFile } from './published.ts'
 import { House } from './house.ts'
 import { isEnded, type JobView } from './job.ts'
 import { readLog } from './log.ts'
@@ -69,9 +70,14 @@ export class RatchetEngine implements Engine {
   }
 
   async #work(number: number, options: StepOptions): Promise<JobView> {
-    const { pacing, key } = options
-    await this.#deps.runner.run({ number, ...(pacing ? { pacing } : {}), ...(key === undefined ? {} : { key }) })
-    const job = this.#view(number)
+    const { pacing, key, expect } = options
+    const record = await this.#deps.runner.run({
+      number,
+      ...(pacing ? { pacing } : {}),
+      ...(key === undefined ? {} : { key }),
+      ...(expect === undefined ? {} : { expect }),
+    })
+    const job = { ...record, spec: this.#deps.store.spec(number, record.specHash) }
     this.#deps.catalogue.put(job)
     this.#announce(job)
     return job
@@ -82,7 +88,7 @@ export class RatchetEngine implements Engine {
     const house = new House(this.#deps.store.deps.disk, this.#deps.store.deps.paths, job.spec)
     if (!isEnded(job) || this.#working.has(job.number)) return job
     try {
-      if (house.hasLeftovers(job)) await this.#deps.runner.run({ number: job.number })
+      if (house.hasLeftovers(job)) await this.#deps.runner.run({ number: job.number, clear: true })
     } catch (error) {
       // The answer stands, whatever is left lying about: the next look tries again.
       if (!(error instanceof BackupError) && errnoOf(error) === undefined) throw error
@@ -137,18 +143,19 @@ export class RatchetEngine implements Engine {
     const job = this.#view(number)
     const { disk, paths } = this.#deps.store.deps
     if (!isEnded(job)) throw new BackupError('JOB_RUNNING', `backup ${number} has not ended (${job.status})`)
-    for (const artifact of this.#ownArtifacts(job)) removeIfThere(disk, artifact.path)
+    for (const artifact of this.#published(job)) await removePublished(disk, artifact)
     // What takes room goes first: on a full disk the number could not be noted else.
     for (const file of [paths.log(number), paths.side(number, job.house)]) removeTree(disk, file)
     // The record goes last: a kill in between leaves a backup without files, which can be deleted again.
-    replaceFile(disk, paths.last, Buffer.from(String(Math.max(number, this.#lastNumber()))))
+    replaceFile(disk, paths.last, Buffer.from(String(Math.max(number, this.#deps.store.lastNumber()))))
     removeTree(disk, paths.job(number))
     syncFolder(disk, paths.jobs)
     this.#deps.catalogue.remove(number)
   }
 
   async artifacts(number: number): Promise<ArtifactInfo[]> {
-    return this.#ownArtifacts(this.#view(number))
+    const published = this.#published(this.#view(number))
+    return published.map(({ name, path, size, sha256 }) => ({ name, path, size, sha256 }))
   }
 
   async log(number: number, from = 1, limit = 1000): Promise<{ lines: LogLine[]; next: number; total: number }> {
@@ -165,8 +172,13 @@ export class RatchetEngine implements Engine {
     for (const [number, seen] of catalogue.known()) {
       const job = seen === 'ended' ? null : tryRead(store, number)
       if (job === null || isEnded(job) || store.deps.clock.wall() - job.updatedAt < SWEPT_AFTER) continue
-      await this.cancel(number)
-      swept.push(number)
+      try {
+        await this.cancel(number)
+        swept.push(number)
+      } catch (error) {
+        // In use, or its output is out of reach: it waits for the next time, and the others do not wait for it.
+        if (!(error instanceof BackupError) && errnoOf(error) === undefined) throw error
+      }
     }
     for (const { number } of catalogue.list({ limit: ENDED_LOOKED_AT }).jobs) {
       const job = tryRead(store, number)
@@ -194,7 +206,7 @@ export class RatchetEngine implements Engine {
     this.#deps.catalogue[Symbol.dispose]()
   }
 
-  #ownArtifacts(job: JobView): ArtifactInfo[] {
+  #published(job: JobView): PublishedFile[] {
     if (job.kind !== 'backup' || job.status !== 'completed') return []
     return readArtifacts(this.#deps.store.deps.disk, this.#deps.store.deps.paths, job)
   }
@@ -204,10 +216,6 @@ export class RatchetEngine implements Engine {
     const idle = this.#deps.store.deps.clock.wall() - job.updatedAt
     if (job.status === 'running' && idle > ABANDONED_AFTER) return { ...job, status: 'stalled' }
     return job
-  }
-
-  #lastNumber(): number {
-    return this.#deps.store.numbers().at(-1) ?? 0
   }
 
   /** Brings the cache up to date with the folders: only jobs whose epoch changed are read. */

@@ -1,7 +1,7 @@
 import { BackupError, errnoOf } from '../lib/errors.ts'
 import { removeIfThere, replaceFile } from '../lib/durable-file.ts'
 import type { Job } from './job.ts'
-import { stateEpoch } from './paths.ts'
+import { isLeftover } from './paths.ts'
 import { encodeRecord, RecordFile } from './record.ts'
 import type { JobSpec } from './spec.ts'
 import type { JobStore } from './store.ts'
@@ -24,7 +24,7 @@ export class HeldJob {
   readonly #file: RecordFile
   readonly #number: number
   readonly #epoch: number
-  #released = false
+  #told: Job | null = null
 
   constructor(store: JobStore, job: Job, spec: JobSpec, how: HeldHow) {
     this.#store = store
@@ -43,7 +43,11 @@ export class HeldJob {
     return this.#epoch
   }
   get released(): boolean {
-    return this.#released
+    return this.#told !== null
+  }
+  /** The record as it was released: the answer to the step. */
+  get told(): Job | null {
+    return this.#told
   }
   /** Bytes of records written since the job was taken. */
   get written(): number {
@@ -63,7 +67,7 @@ export class HeldJob {
     // A reply is only given for a commit that was ours when it was made. After one that releases, the next take may
     // come at once, rightly; it says so.
     this.#ours(release)
-    this.#released = release
+    if (release) this.#told = structuredClone(this.job)
   }
 
   /** Throws LEASE_LOST once a newer epoch exists. Asked before every write once the lease has run out. */
@@ -84,7 +88,7 @@ export class HeldJob {
       if (epoch < this.#epoch && epoch !== this.how.base) removeIfThere(disk, paths.state(this.#number, epoch))
     }
     for (const name of disk.readdir(paths.job(this.#number)).map((n) => n.toString('latin1'))) {
-      if (name.endsWith('.tmp') && !this.#isOfLater(name)) this.#sweepTemporary(`${paths.job(this.#number)}/${name}`)
+      if (isLeftover(name, this.#epoch)) this.#sweepTemporary(`${paths.job(this.#number)}/${name}`)
     }
   }
 
@@ -94,14 +98,18 @@ export class HeldJob {
    */
   settle(): void {
     const { disk, paths } = this.#store.deps
-    if (this.how.base !== this.#epoch)
-      replaceFile(disk, paths.state(this.#number, this.how.base), encodeRecord(this.job))
+    const before = paths.state(this.#number, this.how.base)
+    if (this.how.base !== this.#epoch) replaceFile(disk, before, encodeRecord(this.job))
+    // Whoever took the job from us goes back to our record at most, and may have swept this one already.
+    if (this.#store.superseded(this.#number, this.#epoch)) removeIfThere(disk, before)
     this.sweep()
   }
 
-  /** We may be the late ones: what belongs to a later epoch is being written right now. */
-  #isOfLater(name: string): boolean {
-    return (stateEpoch(name.slice(0, name.indexOf('.json') + 5)) ?? 0) > this.#epoch
+  /** Removes the record of a job that was lost to another owner, once nobody goes back to it any more. */
+  withdraw(): void {
+    const { disk, paths } = this.#store.deps
+    const newest = this.#store.epochs(this.#number).slice(-2)
+    if (!newest.includes(this.#epoch)) removeIfThere(disk, paths.state(this.#number, this.#epoch))
   }
 
   #sweepTemporary(file: string): void {

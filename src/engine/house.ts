@@ -3,7 +3,7 @@ import { errnoOf } from '../lib/errors.ts'
 import { ensureFolder, removeIfThere, removeTree, syncFolder } from '../lib/durable-file.ts'
 import { readFully, writeFully, type Disk } from '../lib/disk.ts'
 import type { Job } from './job.ts'
-import { outFolder, outFolderPrefix, outputRoot, type JobPaths } from './paths.ts'
+import { isLeftover, outFolder, outFolderPrefix, outputRoot, stateEpoch, type JobPaths } from './paths.ts'
 import type { JobSpec } from './spec.ts'
 import type { Place } from './stage.ts'
 
@@ -59,6 +59,19 @@ export class House {
     for (const file of this.#strays(job)) removeIfThere(this.#disk, file)
   }
 
+  /** Folders under a lower number: made anew by a late owner who did not know yet that they had been moved. */
+  sweepOlder(job: Job): void {
+    for (const place of ['side', 'out'] as const) {
+      const folder = this.folder(job, place)
+      const stem = path.basename(folder).replace(/\d+$/, '')
+      for (const name of this.#names(path.dirname(folder))) {
+        const number = name.startsWith(stem) ? name.slice(stem.length) : ''
+        if (!/^\d+$/.test(number) || Number(number) >= job.house) continue
+        removeTree(this.#disk, path.join(path.dirname(folder), name))
+      }
+    }
+  }
+
   #strays(job: Job): string[] {
     const folder = this.folder(job, 'side')
     const known = new Set(Object.keys(job.files).map((key) => this.file(job, key)))
@@ -83,16 +96,21 @@ export class House {
 
   /** Whether a job that has ended left behind what it does not keep: its process was killed while clearing up. */
   hasLeftovers(job: Job): boolean {
+    const records = this.#names(this.#paths.job(job.number)).filter((name) => stateEpoch(name) !== null)
+    if (records.length > 2) return true // its own and the one it continued
     return this.#outFolders(job).length > 0 || this.#surplus(job).length > 0 || this.#strays(job).length > 0
   }
 
   /** Names in the job's folder that an ended job has no use for. */
   #surplus(job: Job): string[] {
     const kept = job.status === 'completed' ? path.basename(this.folder(job, 'side')) : null
-    const marks = [this.#paths.reserve(job.number), this.#paths.cancel(job.number)].map((file) => path.basename(file))
+    const { reserve, cancel } = this.#paths
+    const marks = new Set([reserve(job.number), cancel(job.number)].map((file) => path.basename(file)))
     return this.#names(this.#paths.job(job.number)).filter(
       (name) =>
-        marks.includes(name) || name.endsWith('.tmp') || (isOurs(name, 'files-', job.lease.epoch) && name !== kept),
+        marks.has(name) ||
+        isLeftover(name, job.lease.epoch) ||
+        (isOurs(name, 'files-', job.lease.epoch) && name !== kept),
     )
   }
 
@@ -100,7 +118,7 @@ export class House {
   #outFolders(job: Job): string[] {
     const root = outputRoot(this.#spec)
     if (root === null) return []
-    return this.#names(root)
+    return this.#readable(root)
       .filter((name) => isOurs(name, outFolderPrefix(job), job.lease.epoch))
       .map((name) => path.join(root, name))
   }
@@ -153,6 +171,16 @@ export class House {
     }
     this.#disk.rename(copy, file)
     syncFolder(this.#disk, path.dirname(file))
+  }
+
+  /** An output that this account may not read holds nothing of its jobs: each of their folders is synced into it first. */
+  #readable(root: string): string[] {
+    try {
+      return this.#names(root)
+    } catch (error) {
+      if (errnoOf(error) === 'EACCES' || errnoOf(error) === 'EPERM') return []
+      throw error
+    }
   }
 
   #names(folder: string): string[] {

@@ -81,6 +81,8 @@ export interface Job {
   /** `20260629-121045-000001`: sorts, prints, names the log. */
   readonly id: string
   readonly kind: JobKind
+  /** Random for backups: two data folders may begin jobs of one id within one second, for one output. Else empty. */
+  readonly salt: string
   readonly specHash: string
   /** Stage names, frozen at start. */
   readonly plan: readonly StageName[]

@@ -1,4 +1,5 @@
-import { RECORD_FORMAT, type Job } from './job.ts'
+import { randomBytes } from 'node:crypto'
+import { isEnded, RECORD_FORMAT, type Job, type Lease } from './job.ts'
 import type { JobSpec } from './spec.ts'
 import type { StageName } from './stage.ts'
 
@@ -22,6 +23,7 @@ export function newJob(
     number,
     id: jobId(number, wall),
     kind: spec.kind,
+    salt: spec.kind === 'backup' ? randomBytes(4).toString('hex') : '',
     specHash,
     plan,
     status: 'pending',
@@ -52,4 +54,9 @@ export function newJob(
     startKey,
     lastKey: null,
   }
+}
+
+/** The record under a new hold. What a reply calls its own warnings is counted from here. */
+export function takenFrom(job: Job, lease: Lease): Job {
+  return { ...job, lease, ...(isEnded(job) ? {} : { warnings: { ...job.warnings, before: job.warnings.total } }) }
 }

@@ -21,3 +21,18 @@ export function checkOrder(job: Job, options: StepOptions): boolean {
     },
   )
 }
+
+interface Asked {
+  expect?: number
+  key?: string
+  clear?: true
+}
+
+/** Asked of the very record that a take of the job goes on from. */
+export type Wanted = (job: Job) => boolean
+
+/** The order was checked when the call came in; whoever held the job then may have answered it since (R4). */
+export function isAnswered(job: Job, { expect, key, clear }: Asked): boolean {
+  if (clear === true) return !isEnded(job)
+  return checkOrder(job, { ...(expect === undefined ? {} : { expect }), ...(key === undefined ? {} : { key }) })
+}

@@ -24,6 +24,11 @@ export function stateEpoch(name: string): number | null {
   return match === null ? null : Number(match[1])
 }
 
+/** A temporary file nobody is writing any more; one of a later epoch belongs to whoever is taking the job right now. */
+export function isLeftover(name: string, epoch: number): boolean {
+  return name.endsWith('.tmp') && (stateEpoch(name.slice(0, name.indexOf('.json') + 5)) ?? 0) <= epoch
+}
+
 export function jobPaths(dataDir: string): JobPaths {
   const jobs = path.join(dataDir, 'jobs')
   const job = (number: number): string => path.join(jobs, String(number))
@@ -46,9 +51,10 @@ export function outputRoot(spec: JobSpec): string | null {
   return spec.kind === 'restore' ? spec.target : null
 }
 
-export const outFolderPrefix = (job: Pick<Job, 'id'>): string => `.ratchet-${job.id}-`
+export const outFolderPrefix = (job: Pick<Job, 'id' | 'salt'>): string =>
+  `.ratchet-${job.id}-${job.salt === '' ? '' : `${job.salt}-`}`
 
-/** `<output>/.ratchet-<id>-<house>`: on the output's own file system, so that publishing is a rename. */
-export function outFolder(output: string, job: Pick<Job, 'id' | 'house'>): string {
+/** `<output>/.ratchet-<id>-<salt>-<house>`: on the output's own file system, so that publishing is a rename. */
+export function outFolder(output: string, job: Pick<Job, 'id' | 'salt' | 'house'>): string {
   return path.join(output, `${outFolderPrefix(job)}${job.house}`)
 }

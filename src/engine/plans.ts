@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { BackupError } from '../lib/errors.ts'
 import type { Engine, RestoreRequest, StartRequest, VerifyRequest } from './services.ts'
-import type { JobKind, JobSpec, Pacing, RestoreSpec, VerifySpec } from './spec.ts'
+import { DEFAULT_PACING, type JobKind, type JobSpec, type Pacing, type RestoreSpec, type VerifySpec } from './spec.ts'
 import type { StageName } from './stage.ts'
 
 /** The stages of each kind of job, in order; frozen into the record at start. */
@@ -10,8 +10,6 @@ export const PLANS: Readonly<Record<JobKind, readonly StageName[]>> = {
   restore: ['open-archive', 'extract', 'finish-restore'],
   verify: ['check-archive'],
 }
-
-export const DEFAULT_PACING: Pacing = { minMs: 0, maxMs: 5000, bias: 75 }
 
 /** What is refused at the door: a slice nobody can work in, or one that blocks for ever. */
 export function checkPacing(pacing: Pacing): void {

@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { z } from 'zod'
-import { DEFAULT_PACING } from './plans.ts'
+import { DEFAULT_PACING } from './spec.ts'
 import type { Profile, ProfileOverrides } from './services.ts'
 import type { DirectorySource, Pacing } from './spec.ts'
 

@@ -1,9 +1,11 @@
 import type { StepDeps, StepOrder } from './take-step.ts'
+import type { Job } from './job.ts'
 import { takeStep } from './take-step.ts'
 
-/** Who executes a step: this thread, or a worker. The result stands in the record. */
+/** Who executes a step: this thread, or a worker. */
 export interface StepRunner {
-  run(order: StepOrder): Promise<void>
+  /** The record as this step released it: somebody else may have taken the job on since. */
+  run(order: StepOrder): Promise<Job>
   /** Ends the running step of this job at its next safe point. */
   interrupt(number: number): void
   close(): Promise<void>
@@ -17,7 +19,7 @@ export function inlineRunner(deps: StepDeps): StepRunner {
       const abort = new AbortController()
       running.set(order.number, abort)
       try {
-        await takeStep(deps, order, abort.signal)
+        return await takeStep(deps, order, abort.signal)
       } finally {
         running.delete(order.number)
       }

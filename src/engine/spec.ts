@@ -9,6 +9,8 @@ export interface Pacing {
   bias: number
 }
 
+export const DEFAULT_PACING: Pacing = { minMs: 0, maxMs: 5000, bias: 75 }
+
 /** One folder to back up. Patterns are picomatch globs against the path below the source, `/`-separated. */
 export interface DirectorySource {
   type: 'directory'

@@ -2,7 +2,7 @@ import type { AppendFile } from '../lib/append-file.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'
 import type { Job, Part, Totals, WarningCode } from './job.ts'
-import type { ArtifactInfo } from './services.ts'
+import type { PublishedFile } from './published.ts'
 import type { JobSpec } from './spec.ts'
 
 /** The file to read first: what a stage is, and what it may ask for. */
@@ -90,8 +90,8 @@ export interface StageContext {
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string): void
   setArchive(name: string): void
   /** Lists a published file (work file `artifacts`). */
-  addArtifact(artifact: ArtifactInfo): void
-  artifacts(): ArtifactInfo[]
+  addArtifact(artifact: PublishedFile): void
+  artifacts(): PublishedFile[]
 }
 
 export type StageFactory<P> = (parts: P) => Stage

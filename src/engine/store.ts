@@ -11,11 +11,13 @@ import {
   syncFolder,
 } from '../lib/durable-file.ts'
 import { HeldJob, LEASE_GRACE } from './held-job.ts'
-import { isEnded, type Job, type JobView, type Lease } from './job.ts'
-import { newJob } from './new-job.ts'
-import { stateEpoch, type JobPaths } from './paths.ts'
+import type { Job, JobView, Lease } from './job.ts'
+import { newJob, takenFrom } from './new-job.ts'
+import type { Wanted } from './order.ts'
+import type { JobPaths } from './paths.ts'
 import type { ProcessTable } from './owner.ts'
-import { decodeRecord, encodeRecord } from './record.ts'
+import { encodeRecord } from './record.ts'
+import { namesIn, RecordReader, type Found } from './record-reader.ts'
 import type { JobSpec } from './spec.ts'
 import type { StageName } from './stage.ts'
 
@@ -27,18 +29,8 @@ export interface StoreDeps {
   readonly clock: Clock
   readonly processes: ProcessTable
   readonly paths: JobPaths
-}
-
-interface Found {
-  job: Job
-  /** The newest epoch when the record was read: its successor is the one to create. */
-  epoch: number
-  /** Epoch of the record whose content this is. */
-  base: number
-  /** That record was its owner's last word. */
-  released: boolean
-  /** The newest record was damaged and an older one is used. */
-  recovered: boolean
+  /** A lease lasts for the slice and this much more. Milliseconds; default `LEASE_GRACE`. */
+  readonly graceMs?: number
 }
 
 /**
@@ -48,10 +40,12 @@ interface Found {
  */
 export class JobStore {
   readonly deps: StoreDeps
-  #specs = new Map<number, JobSpec>()
+  readonly #records: RecordReader
+  #specs = new Map<string, JobSpec>()
 
   constructor(deps: StoreDeps) {
     this.deps = deps
+    this.#records = new RecordReader(deps.disk, deps.paths)
   }
 
   /** Writes the job down; it exists once its first record does. */
@@ -72,21 +66,29 @@ export class JobStore {
 
   /** The newest whole record; takes no lease. JOB_NOT_FOUND, STATE_DAMAGED, STATE_TOO_NEW. */
   read(number: number): JobView {
-    const job = this.#newest(number).job
+    const job = this.#records.newest(number).job
     return { ...job, spec: this.spec(number, job.specHash) }
   }
 
   /** Numbers of all jobs, ascending. */
   numbers(): number[] {
-    return this.#names(this.deps.paths.jobs)
+    return namesIn(this.deps.disk, this.deps.paths.jobs)
       .filter((name) => /^[1-9]\d{0,14}$/.test(name))
       .map(Number)
       .toSorted((a, b) => a - b)
   }
 
+  /** The highest number ever given, whatever has been removed since. */
+  lastNumber(): number {
+    const { disk, paths } = this.deps
+    const removed = Number(readFileIfThere(disk, paths.last)?.toString('utf8') ?? '0')
+    return Math.max(Number.isSafeInteger(removed) ? removed : 0, this.numbers().at(-1) ?? 0)
+  }
+
   /** SETTINGS_CHANGED if the file is no longer the one that was hashed into the record (law 11). */
   spec(number: number, hash: string): JobSpec {
-    const known = this.#specs.get(number)
+    const key = `${number} ${hash}`
+    const known = this.#specs.get(key)
     if (known !== undefined) return known
     const file = this.deps.paths.spec(number)
     const bytes = readFileIfThere(this.deps.disk, file)
@@ -94,17 +96,21 @@ export class JobStore {
     if (hashOf(bytes) !== hash) throw new BackupError('SETTINGS_CHANGED', `${file} is not the one the job began with`)
     const spec = JSON.parse(bytes.toString('utf8')) as JobSpec
     if (this.#specs.size > 64) this.#specs.clear()
-    this.#specs.set(number, spec)
+    this.#specs.set(key, spec)
     return spec
   }
 
   /**
    * Takes the job for `ttlMs`. JOB_BUSY when somebody has it or was faster. An ended job can be taken too (to
-   * remove what it left). The caller must not be working on this job already.
+   * remove what it left). The caller must not be working on this job already. `wanted` sees the very record that
+   * the take goes on from: if it says no, or throws, the job is left alone (null).
    */
-  acquire(number: number, ttlMs: number): HeldJob {
+  acquire(number: number, ttlMs: number): HeldJob
+  acquire(number: number, ttlMs: number, wanted: Wanted): HeldJob | null
+  acquire(number: number, ttlMs: number, wanted: Wanted = () => true): HeldJob | null {
     const { disk, paths } = this.deps
     const { found, claim } = this.#free(number)
+    if (!wanted(found.job)) return null
     const spec = this.spec(number, found.job.specHash)
     const epoch = found.epoch + 1
     const afterRelease = !claim && found.base === found.epoch && found.released
@@ -116,7 +122,18 @@ export class JobStore {
       throw busy(number, 'another process')
     }
     if (!claim) return new HeldJob(this, taken, spec, found)
-    return this.#settled(number, taken, spec)
+    return this.#ifWanted(this.#settled(number, taken, spec), ttlMs, wanted)
+  }
+
+  /** Asked once more, since a claim may have found a later record than the one it saw first. */
+  #ifWanted(held: HeldJob, ttlMs: number, wanted: Wanted): HeldJob | null {
+    let go = false
+    try {
+      go = wanted(held.job)
+    } finally {
+      if (!go) held.commit(ttlMs, true)
+    }
+    return go ? held : null
   }
 
   /**
@@ -127,7 +144,7 @@ export class JobStore {
   #settled(number: number, claim: Job, spec: JobSpec): HeldJob {
     const { disk, paths } = this.deps
     const { epoch } = claim.lease
-    const found = this.#newest(number)
+    const found = this.#records.newest(number)
     const { claim: _, ...lease } = claim.lease
     const afterRelease = found.base === epoch - 1 && found.released
     const taken = { ...takenFrom(found.job, { ...lease, afterRelease }), moving: true }
@@ -143,24 +160,24 @@ export class JobStore {
   /** The record as it is to be taken over. JOB_BUSY if somebody has it. */
   #free(number: number): { found: Found; claim: boolean } {
     for (;;) {
-      const found = this.#newest(number)
+      const found = this.#records.newest(number)
       const how = this.#takeable(found.job.lease)
       if (how === 'busy') throw busy(number, found.job.lease.owner)
       if (how === 'move' || found.job.lease.released) return { found, claim: how === 'move' }
       // Read before its owner was known to be dead: it may have written once more in between. Now it cannot.
-      const last = this.#newest(number)
+      const last = this.#records.newest(number)
       if (last.epoch === found.epoch) return { found: last, claim: false }
     }
   }
 
   lease(epoch: number, ttlMs: number): Lease {
-    const { clock, processes } = this.deps
+    const { clock, processes, graceMs = LEASE_GRACE } = this.deps
     return {
       epoch,
       owner: processes.self,
-      until: clock.wall() + ttlMs + LEASE_GRACE,
+      until: clock.wall() + ttlMs + graceMs,
       boot: processes.boot,
-      untilMono: clock.mono() + ttlMs + LEASE_GRACE,
+      untilMono: clock.mono() + ttlMs + graceMs,
       released: false,
     }
   }
@@ -175,19 +192,14 @@ export class JobStore {
    * told any more: a take that lost to a later one may say so too.
    */
   followed(number: number, epoch: number): boolean {
-    const next = this.#record(number, epoch + 1)
+    const next = this.#records.read(number, epoch + 1)
     if (next === 'gone' || next === 'damaged' || next.lease.afterRelease !== true) return false
     return !this.superseded(number, epoch + 1)
   }
 
   /** Epochs on disk, ascending. */
   epochs(number: number): number[] {
-    const found: number[] = []
-    for (const name of this.#names(this.deps.paths.job(number))) {
-      const epoch = stateEpoch(name)
-      if (epoch !== null) found.push(epoch)
-    }
-    return found.toSorted((a, b) => a - b)
+    return this.#records.epochs(number)
   }
 
   /** `clean`: nobody can still be writing. `move`: the old owner may be alive but its time is up. */
@@ -201,50 +213,6 @@ export class JobStore {
     return left > 0 && left <= LONGEST_LEASE ? 'busy' : 'move'
   }
 
-  #newest(number: number): Found {
-    for (;;) {
-      const epochs = this.epochs(number)
-      const newest = epochs.at(-1)
-      if (newest === undefined)
-        throw new BackupError('JOB_NOT_FOUND', `there is no backup ${number}`, { data: { number } })
-      const read = this.#record(number, newest)
-      if (read === 'gone') continue // taken and swept between the listing and the read
-      const older = epochs.toReversed().slice(1)
-      if (read === 'damaged') return this.#before(number, newest, older)
-      return this.#found(number, read, older)
-    }
-  }
-
-  /** The record before a damaged one: used once (R38). */
-  #before(number: number, newest: number, older: readonly number[]): Found {
-    const [epoch] = older
-    const job = epoch === undefined ? 'gone' : this.#record(number, epoch)
-    if (epoch === undefined || job === 'gone' || job === 'damaged') {
-      const file = this.deps.paths.state(number, newest)
-      throw new BackupError('STATE_DAMAGED', `${file} is damaged and no earlier record is whole`)
-    }
-    return { ...this.#found(number, job, older.slice(1)), epoch: newest, released: false, recovered: true }
-  }
-
-  /** A claim says who has the job; what is true about it stands in the last record that is none. */
-  #found(number: number, job: Job, older: readonly number[]): Found {
-    const { epoch, released } = job.lease
-    const found = { job, epoch, base: epoch, released, recovered: false }
-    if (job.lease.claim !== true) return found
-    for (const base of older) {
-      const last = this.#record(number, base)
-      if (last === 'gone' || last === 'damaged' || last.lease.claim === true) continue
-      return { ...found, job: { ...last, moving: true, lease: job.lease }, base, released: last.lease.released }
-    }
-    return found
-  }
-
-  #record(number: number, epoch: number): Job | 'gone' | 'damaged' {
-    const file = this.deps.paths.state(number, epoch)
-    const bytes = readFileIfThere(this.deps.disk, file)
-    return bytes === null ? 'gone' : (decodeRecord(bytes, file) ?? 'damaged')
-  }
-
   #newestEpoch(number: number): number {
     return this.epochs(number).at(-1) ?? 0
   }
@@ -252,8 +220,7 @@ export class JobStore {
   /** An exclusive mkdir of the next number; numbers of removed jobs are not used again. */
   #allocate(): number {
     const { disk, paths } = this.deps
-    const last = Number(readFileIfThere(disk, paths.last)?.toString('utf8') ?? '0')
-    for (let number = Math.max(Number.isSafeInteger(last) ? last : 0, this.numbers().at(-1) ?? 0) + 1; ; number++) {
+    for (let number = this.lastNumber() + 1; ; number++) {
       try {
         disk.mkdir(paths.job(number), 0o700)
         return number
@@ -262,19 +229,6 @@ export class JobStore {
       }
     }
   }
-
-  #names(folder: string): string[] {
-    try {
-      return this.deps.disk.readdir(folder).map((name) => name.toString('latin1'))
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return []
-      throw error
-    }
-  }
-}
-
-function takenFrom(job: Job, lease: Lease): Job {
-  return { ...job, lease, ...(isEnded(job) ? {} : { warnings: { ...job.warnings, before: job.warnings.total } }) }
 }
 
 const hashOf = (text: string | Uint8Array): string => createHash('sha256').update(text).digest('hex')

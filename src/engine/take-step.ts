@@ -2,11 +2,13 @@ import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'
 import { createFileOnce, removeIfThere } from '../lib/durable-file.ts'
 import { asBackupError, BackupError, errnoOf, type ErrorCode } from '../lib/errors.ts'
+import { abandon } from './abandon.ts'
 import { exists, JobContext } from './context.ts'
 import type { HeldJob } from './held-job.ts'
 import { House } from './house.ts'
 import { isEnded, type Job, type JobStatus } from './job.ts'
 import { JobLog } from './log.ts'
+import { isAnswered, type Wanted } from './order.ts'
 import type { Pacing } from './spec.ts'
 import type { Stage, StageName } from './stage.ts'
 import type { JobStore } from './store.ts'
@@ -29,34 +31,41 @@ export interface StepDeps {
 
 export interface StepOrder {
   readonly number: number
+  /** The step to take: if it has been taken already, its answer is given again. */
+  readonly expect?: number
   readonly pacing?: Partial<Pacing>
   readonly key?: string
+  /** Nothing but removing what an ended job left behind. */
+  readonly clear?: true
 }
 
-/** Takes the job, works for one slice, releases it. What came of it stands in the record. */
-export async function takeStep(deps: StepDeps, order: StepOrder, signal: AbortSignal): Promise<void> {
+/** Takes the job, works for one slice, releases it; gives the record as it was released. */
+export async function takeStep(deps: StepDeps, order: StepOrder, signal: AbortSignal): Promise<Job> {
   const { store } = deps
   const pacing = { ...store.read(order.number).spec.pacing, ...order.pacing }
   const slice = Math.max(1, (pacing.maxMs * pacing.bias) / 100)
-  const held = acquire(store, order.number, pacing.maxMs)
+  const answers: Job[] = []
+  const held = acquire(store, order.number, pacing.maxMs, (job) => {
+    if (!isAnswered(job, order)) return true
+    answers.push(job)
+    return false
+  })
+  if (held === null) return answers.at(-1) ?? store.read(order.number)
   const run = new StepRun(deps, held, { slice, min: pacing.minMs }, signal)
-  if (isEnded(held.job)) return run.cleanUp()
-  try {
-    await run.work(order.key)
-  } catch (error) {
-    run.failed(error)
-  }
+  if (isEnded(held.job)) run.cleanUp()
+  else await run.work(order.key).catch((error: unknown) => run.failed(error))
+  return held.told ?? held.job
 }
 
 /** On a full disk the reserve is given up for the record of whoever takes the job: to pause, or to cancel it (R39). */
-function acquire(store: JobStore, number: number, ttlMs: number): HeldJob {
+function acquire(store: JobStore, number: number, ttlMs: number, wanted: Wanted): HeldJob | null {
   const { disk, paths } = store.deps
   try {
-    return store.acquire(number, ttlMs)
+    return store.acquire(number, ttlMs, wanted)
   } catch (error) {
     if (!isDiskFull(error) || !exists(disk, paths.reserve(number))) throw error
     removeIfThere(disk, paths.reserve(number))
-    return store.acquire(number, ttlMs)
+    return store.acquire(number, ttlMs, wanted)
   }
 }
 
@@ -114,10 +123,10 @@ class StepRun {
     const known = asBackupError(error, '')
     this.#warm[Symbol.dispose]()
     if (this.#held.released) throw known // committed and told; only the cleaning up went wrong
+    const lost = known.code === 'LEASE_LOST' || store.superseded(number, this.#held.epoch)
+    if (lost) abandon(store, this.#house, this.#held)
     if (known.code === 'LEASE_LOST') throw known
-    if (store.superseded(number, this.#held.epoch)) {
-      throw new BackupError('LEASE_LOST', `backup ${number} was taken over`, { cause: error })
-    }
+    if (lost) throw new BackupError('LEASE_LOST', `backup ${number} was taken over`, { cause: error })
     this.#held.reload()
     const { job } = this.#held
     if (isEnded(job)) return this.#commitAgain()
@@ -149,6 +158,7 @@ class StepRun {
   }
 
   #prepare(job: Job, key: string | undefined): void {
+    this.#held.check()
     if (job.moving) {
       this.#deps.warm.drop(job.number) // its handles reach files that nobody reads any more
       this.#house.move(job, this.#held.epoch)
@@ -172,7 +182,9 @@ class StepRun {
 
   #context(job: Job): JobContext {
     const { store, stages, warm } = this.#deps
-    const kept = warm.take(job.number, this.#held.how.base)
+    // After a damaged record others have worked on the files since this process last did.
+    const { recovered, base } = this.#held.how
+    const kept = warm.take(job.number, recovered ? -1 : base)
     if (kept === null) this.#coldStart(job)
     this.#warm = kept ?? new WarmJob()
     const deps = {
@@ -195,7 +207,9 @@ class StepRun {
 
   /** This process has not worked on the job before: what killed ones left is removed, the reserve for a full disk made. */
   #coldStart(job: Job): void {
+    this.#held.check()
     this.#house.sweepStrays(job)
+    this.#house.sweepOlder(job)
     const reserve = this.#deps.store.deps.paths.reserve(job.number)
     if (!exists(this.#disk, reserve)) createFileOnce(this.#disk, reserve, RESERVE)
   }

@@ -1,9 +1,12 @@
 import { AppendFile } from '../lib/append-file.ts'
-import { syncFolder } from '../lib/durable-file.ts'
+import { removeIfThere, syncFolder } from '../lib/durable-file.ts'
 import type { Disk } from '../lib/disk.ts'
 import type { HeldJob } from './held-job.ts'
 import { makeFolder, type House } from './house.ts'
 import type { Place } from './stage.ts'
+
+/** Names of files given up that a record may hold. */
+const TRASH = 64
 
 export const workKey = (name: string, place: Place): string => (place === 'out' ? `out/${name}` : name)
 
@@ -46,6 +49,7 @@ export class WorkFiles {
     if (present !== undefined) return present
     const folder = this.folder(place)
     if (!this.#made.has(folder)) {
+      this.#held.check()
       makeFolder(this.#disk, folder)
       this.#made.add(folder)
     }
@@ -85,9 +89,12 @@ export class WorkFiles {
   async sync(): Promise<void> {
     const files = [...this.#open]
     const folders = new Set<string>()
-    const lengths = await Promise.all(files.map(([, file]) => file.sync()))
+    // All of them end before a failure is thrown: a handle must not be closed under a sync that uses it.
+    const ends = await Promise.allSettled(files.map(([, file]) => file.sync()))
     for (const [i, [key, file]] of files.entries()) {
-      const length = lengths[i] ?? 0
+      const end = ends[i]
+      if (end?.status === 'rejected') throw end.reason
+      const length = end?.value ?? 0
       if (file.created) folders.add(this.folder(key.startsWith('out/') ? 'out' : 'side'))
       if (length > 0 || file.created || key in this.#held.job.files) this.#held.job.files[key] = length
     }
@@ -104,7 +111,16 @@ export class WorkFiles {
     }
     this.#handed.clear()
     this.#released.clear()
+    this.#emptyTrash()
     this.#unsyncedFrom = this.#total()
+  }
+
+  /** A long step may give up thousands of files: no record names them any more, and their list must not fill it. */
+  #emptyTrash(): void {
+    const { job } = this.#held
+    if (job.trash.length <= TRASH) return
+    for (const key of job.trash) removeIfThere(this.#disk, this.#house.file(job, key))
+    job.trash = []
   }
 
   /** Closes without writing: what is not committed never happened. */

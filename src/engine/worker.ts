@@ -1,14 +1,18 @@
 import { Worker } from 'node:worker_threads'
 import { BackupError, type ErrorRecord } from '../lib/errors.ts'
+import type { Job } from './job.ts'
 import type { StepRunner } from './runner.ts'
 import type { StepOrder } from './take-step.ts'
 
 /** What passes between the main thread and the one that steps. */
 export type ToThread = { type: 'step'; order: StepOrder } | { type: 'interrupt'; number: number } | { type: 'close' }
-export type FromThread = { type: 'done'; number: number; error: ErrorRecord | null }
+export type FromThread = { type: 'done'; job: Job; error: null } | { type: 'done'; job: null; error: ErrorRecord }
+
+/** MiB: short-lived buffers are freed when the young generation is full, so it is kept small. */
+const YOUNG = 4
 
 interface Waiting {
-  resolve(): void
+  resolve(job: Job): void
   reject(error: Error): void
 }
 
@@ -39,11 +43,12 @@ export class WorkerRunner implements StepRunner {
     this.#options = options
   }
 
-  async run(order: StepOrder): Promise<void> {
+  async run(order: StepOrder): Promise<Job> {
     const thread = await this.#thread(order.number)
     try {
-      await thread.step(order)
+      const job = await thread.step(order)
       this.#last.set(order.number, thread)
+      return job
     } finally {
       if (thread.alive) this.#idle.push(thread)
       this.#queue.shift()?.()
@@ -92,9 +97,9 @@ class StepThread {
   constructor(options: WorkerOptions, gone: () => void) {
     this.#worker = new Worker(options.entry, {
       workerData: options.data,
-      resourceLimits: { maxOldGenerationSizeMb: options.heapMb },
+      resourceLimits: { maxOldGenerationSizeMb: options.heapMb, maxYoungGenerationSizeMb: YOUNG },
     })
-    this.#worker.on('message', (message: FromThread) => this.#done(message.error))
+    this.#worker.on('message', (message: FromThread) => this.#done(message))
     let last: Error | null = null
     this.#worker.on('error', (error: Error) => {
       last = error
@@ -111,7 +116,7 @@ class StepThread {
     this.#worker.unref()
   }
 
-  step(order: StepOrder): Promise<void> {
+  step(order: StepOrder): Promise<Job> {
     return new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject }
       this.#worker.ref()
@@ -134,11 +139,11 @@ class StepThread {
     this.#worker.postMessage(message)
   }
 
-  #done(error: ErrorRecord | null): void {
+  #done({ job, error }: FromThread): void {
     const waiting = this.#waiting
     this.#waiting = null
     this.#worker.unref()
-    if (error === null) waiting?.resolve()
+    if (error === null) waiting?.resolve(job)
     else waiting?.reject(BackupError.fromRecord(error))
   }
 

@@ -1,4 +1,5 @@
 import { BackupError, errnoOf } from './errors.ts'
+import { removeIfThere } from './durable-file.ts'
 import { readFully, writeFully, type Disk } from './disk.ts'
 
 const BUFFER = 1 << 20
@@ -41,7 +42,7 @@ export class AppendFile implements AsyncDisposable {
 
   /**
    * Cuts the file to its committed length. WORK_FILE_LOST if it is shorter or gone. A file with
-   * nothing committed is created at its first flush. `mayWrite` throws once the job is no longer ours.
+   * nothing committed is made anew, or created at its first flush. `mayWrite` throws once the job is no longer ours.
    */
   static open(disk: Disk, path: string, committed: number, mayWrite: () => void = () => {}): AppendFile {
     let fd: number | null = null
@@ -54,6 +55,15 @@ export class AppendFile implements AsyncDisposable {
       if (committed > 0) throw lost(path, committed, null)
       return new AppendFile(disk, path, null, 0, mayWrite)
     }
+    if (committed === 0) {
+      // Not cut but made anew: a late owner may still hold the file that lies here, and write to it.
+      disk.close(fd)
+      mayWrite()
+      removeIfThere(disk, path)
+      const file = new AppendFile(disk, path, disk.open(path, 'create'), 0, mayWrite)
+      file.#created = true
+      return file
+    }
     try {
       const size = disk.fstat(fd).size
       if (size < committed) throw lost(path, committed, size)
@@ -65,10 +75,7 @@ export class AppendFile implements AsyncDisposable {
       disk.close(fd)
       throw error
     }
-    const file = new AppendFile(disk, path, fd, committed, mayWrite)
-    // Its name may never have been synced if the process that created it was killed.
-    file.#created = committed === 0
-    return file
+    return new AppendFile(disk, path, fd, committed, mayWrite)
   }
 
   /** The length with what is still buffered. */

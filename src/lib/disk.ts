@@ -3,8 +3,9 @@ import { errnoOf } from './errors.ts'
 
 /**
  * The file calls we use, and no others (law 12). Everything is synchronous: steps run in a worker
- * thread, where a promise for a small file costs 5–10 times the call itself. The two asynchronous
- * calls let several files be synced at once and let writeback begin early.
+ * thread, where a promise for a small file costs 5–10 times the call itself. The
+ * asynchronous calls let several files be synced at once, let writeback begin early, and let large
+ * pieces be written while the thread goes on.
  *
  * Paths are strings or raw bytes; names come back as bytes, since a string destroys names that are
  * not UTF-8. Tests replace the whole object (recording, failing, in memory).
@@ -48,6 +49,11 @@ export interface Disk {
   read(fd: number, into: Uint8Array, offset: number, length: number, position: number): number
   /** Writes at `position`; may write fewer bytes than asked: see `writeFully`. */
   write(fd: number, bytes: Uint8Array, offset: number, length: number, position: number): number
+  /**
+   * The same in the background, for large pieces. Until it has settled the handle must not be closed (its
+   * number may be given to another file) and the bytes must not be touched. Rejects with the system's error.
+   */
+  writeAsync(fd: number, bytes: Uint8Array, offset: number, length: number, position: number): Promise<number>
   truncate(fd: number, length: number): void
   /** Data and size durable (fdatasync). */
   datasync(fd: number): void
@@ -161,6 +167,10 @@ export const realDisk: Disk = {
   open: (path, mode) => (mode === 'read' ? openRead(path) : fs.openSync(path, FLAGS[mode], 0o600)),
   read: (fd, into, offset, length, position) => fs.readSync(fd, into, offset, length, position),
   write: (fd, bytes, offset, length, position) => fs.writeSync(fd, bytes, offset, length, position),
+  writeAsync: (fd, bytes, offset, length, position) =>
+    new Promise((resolve, reject) =>
+      fs.write(fd, bytes, offset, length, position, (error, done) => (error ? reject(error) : resolve(done))),
+    ),
   truncate: (fd, length) => fs.ftruncateSync(fd, length),
   datasync: (fd) => fs.fdatasyncSync(fd),
   datasyncAsync: (fd) => new Promise((resolve, reject) => fs.fdatasync(fd, settle(resolve, reject))),
@@ -205,6 +215,12 @@ export const realDisk: Disk = {
 export function writeFully(disk: Disk, fd: number, bytes: Uint8Array, position: number): void {
   let done = 0
   while (done < bytes.length) done += disk.write(fd, bytes, done, bytes.length - done, position + done)
+}
+
+/** `writeFully` in the background. One write at a time; the rules of `writeAsync` hold until it has settled. */
+export async function writeFullyAsync(disk: Disk, fd: number, bytes: Uint8Array, position: number): Promise<void> {
+  let done = 0
+  while (done < bytes.length) done += await disk.writeAsync(fd, bytes, done, bytes.length - done, position + done)
 }
 
 /** Reads until `length` bytes are there or the file ends; returns how many. */

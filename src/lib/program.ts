@@ -1,4 +1,4 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { errnoOf } from './errors.ts'
 
 /**
@@ -54,12 +54,20 @@ export interface RunningProgram extends Disposable {
  */
 export function startProgram(path: string, args: readonly string[], options: ProgramOptions): RunningProgram {
   const { timeoutMs, maxBuffer, cwd, input } = options
-  const child = spawn(path, args, {
-    env: ENVIRONMENT,
-    detached: true, // a process group of its own
-    stdio: ['pipe', 'pipe', 'pipe'],
-    ...(cwd === undefined ? {} : { cwd }),
-  })
+  let child: ChildProcessWithoutNullStreams
+  try {
+    child = spawn(path, args, {
+      env: ENVIRONMENT,
+      detached: true, // a process group of its own
+      stdio: ['pipe', 'pipe', 'pipe'],
+      ...(cwd === undefined ? {} : { cwd }),
+    })
+  } catch (error) {
+    // Node tells some errors (a working folder that is none, too many arguments) at once, others by an event.
+    const result = Promise.reject<ProgramResult>(error)
+    result.catch(TOLD_LATER)
+    return { result, [Symbol.dispose]: () => undefined }
+  }
   const kill = (): void => killGroup(child)
   const timer = setTimeout(kill, timeoutMs)
   const outputs: Buffer[][] = [[], []]
@@ -78,7 +86,7 @@ export function startProgram(path: string, args: readonly string[], options: Pro
       resolve({ stdout: stdout ?? NOTHING, stderr: stderr ?? NOTHING, code, overflow: size > maxBuffer })
     })
   }).finally(() => clearTimeout(timer))
-  result.catch(() => 'told to whoever awaits the result')
+  result.catch(TOLD_LATER)
   // A program that ends without reading its input closes the pipe: its exit code says why.
   child.stdin.on('error', () => child.stdin.destroy())
   child.stdin.end(input ?? NOTHING)
@@ -86,6 +94,7 @@ export function startProgram(path: string, args: readonly string[], options: Pro
 }
 
 const NOTHING = Buffer.alloc(0)
+const TOLD_LATER = (): string => 'told to whoever awaits the result'
 
 function killGroup(child: ChildProcess): void {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return

@@ -9,9 +9,9 @@ import type { Entry, SourceItem } from '../source/source.ts'
 import { Batcher } from './batcher.ts'
 import { Directory } from './directory.ts'
 import { PartWriter } from './part-writer.ts'
-import { Pipeline } from './pipeline.ts'
-import { readAhead, BLOCK } from './read-ahead.ts'
-import { newSlot, type OpenSlot, type SinkSlot } from './sink-slot.ts'
+import { contentOf, Pipeline, type Room } from './pipeline.ts'
+import { readAhead, BLOCK, WHOLE_DIGEST } from './read-ahead.ts'
+import { newSlot, pathKey, type OpenSlot, type SinkSlot } from './sink-slot.ts'
 import { Warm } from './warm.ts'
 import type { Sink, Taken } from './sink.ts'
 import { weightOf, type Task } from './task.ts'
@@ -59,6 +59,7 @@ export class ArchiveSink implements Sink {
       if (task === null) break
       this.#slot.applied++
       const progress = await this.#apply(task, taken)
+      contentOf(task)?.release()
       warm.note(weightOf(task), this.#ctx.clock.mono())
       yield progress
       if (task.type === 'abort') this.#parts.removeAfter(this.#slot.removeTo)
@@ -67,12 +68,14 @@ export class ArchiveSink implements Sink {
   }
 
   /**
-   * Bytes to read ahead: what keeps all cores busy. In a process that may end with this step, only what can still be
-   * applied in it.
+   * What to read ahead: what keeps all cores busy. In a process that may end with this step, only what can still be
+   * applied in it, and little at first.
    */
-  #room(resumed: boolean, warm: Warm): number {
+  #room(resumed: boolean, warm: Warm): Room {
     const full = (this.#options.codec.width + 1) * AHEAD
-    return resumed ? full : Math.min(full, warm.bytesIn(this.#ctx.left))
+    if (resumed) return { bytes: full, tasks: Infinity }
+    const { bytes, tasks } = warm.ramp
+    return { bytes: Math.min(full, bytes, warm.bytesIn(this.#ctx.left)), tasks }
   }
 
   #pipeline(key: string, items: () => AsyncIterable<SourceItem>): Pipeline {
@@ -82,7 +85,8 @@ export class ArchiveSink implements Sink {
       level: this.#options.level,
       batcher,
       maxFile: this.#options.format.writer.maxFile,
-      begun: open === null ? null : { ...open, path: Buffer.from(open.path, 'base64').toString('latin1') },
+      maxName: this.#options.format.writer.maxName,
+      begun: open,
     })
     return new Pipeline(key, this.#slot.applied, tasks, batcher)
   }
@@ -93,11 +97,11 @@ export class ArchiveSink implements Sink {
         taken(task.item, null)
         return { step: task.item.type === 'pause' ? task.item.message : 'packing' }
       case 'whole':
-        return this.#whole(task, task.content === null ? null : await task.content, taken)
+        return this.#whole(task, task.content === null ? null : await task.content.packed, taken)
       case 'begin':
         return this.#open(task)
       case 'block':
-        return this.#block(task.entry, await task.content, task.length)
+        return this.#block(task.entry, await task.content.packed, task.length)
       case 'end':
         return this.#close(task, taken)
       case 'abort':
@@ -110,33 +114,31 @@ export class ArchiveSink implements Sink {
   }
 
   #whole(task: Extract<Task, { type: 'whole' }>, packed: Packed | null, taken: TakenBy): Progress {
-    const { entry, size, changed } = task
-    const name = this.#nameFor(entry)
-    if (name === null) return this.#tooLong(entry, taken)
+    const { entry, size, mtimeNs, changed } = task
     const data = packed?.data ?? Buffer.alloc(0)
-    const head = { ...headOf(entry, name), size, method: packed?.method ?? ('store' as const) }
+    const head = { ...headOf(entry, mtimeNs), size, method: packed?.method ?? ('store' as const) }
     const totals = { ...head, crc: packed?.crc ?? 0, stored: data.length, part: 0, offset: 0 }
     const bytes = this.#options.format.writer.head(totals)
     const place = this.#parts.reserve(bytes.length + Math.min(1, data.length))
     this.#parts.write(bytes)
     this.#parts.write(data)
     this.#ctx.count({ bytesRead: size })
+    this.#slot.attempts = 0
     this.#finishEntry({ ...totals, ...place })
     const digest =
       entry.kind === 'dir' || packed === null ? null : `sha256:${Buffer.from(packed.sha256).toString('hex')}`
-    taken(entry, { stored: true, size, digest, changed })
+    taken(entry, { stored: true, size, digest, mtimeNs, changed })
     return { step: 'packing', substep: nameOf(entry) }
   }
 
   #open(task: Extract<Task, { type: 'begin' }>): Progress {
     const { entry, identity, method } = task
-    const name = this.#nameFor(entry)
-    const head: EntryHead = { ...headOf(entry, name ?? Buffer.alloc(0)), size: identity.size, method }
+    const head: EntryHead = { ...headOf(entry, BigInt(identity.mtimeNs)), size: identity.size, method }
     const bytes = this.#options.format.writer.openHead(head)
     const place = this.#parts.reserve(bytes.length + 1)
     this.#parts.hold(place)
     this.#parts.write(bytes)
-    const path = entry.path.toString('base64')
+    const path = pathKey(entry.path)
     const attempts = this.#slot.attempts + 1
     this.#slot.open = { path, identity: { ...identity }, at: 0, crc: 0, stored: 0, method, ...place, attempts }
     return { step: 'packing', substep: nameOf(entry) }
@@ -145,7 +147,7 @@ export class ArchiveSink implements Sink {
   #block(entry: Entry, packed: Packed, length: number): Progress {
     const open = this.#opened()
     this.#parts.write(packed.data)
-    this.#ctx.file(this.#blocks()).write(packed.sha256)
+    if (packed.sha256.length > 0) this.#ctx.file(this.#blocks()).write(packed.sha256)
     open.at += length
     open.stored += packed.data.length
     open.crc = crcCombine(open.crc, packed.crc, length)
@@ -156,23 +158,23 @@ export class ArchiveSink implements Sink {
   #close(task: Extract<Task, { type: 'end' }>, taken: TakenBy): Progress {
     const { entry, changed } = task
     const open = this.#opened()
-    const name = this.#nameFor(entry) ?? Buffer.alloc(0)
+    const mtimeNs = BigInt(open.identity.mtimeNs)
     if (open.method === 'deflate') {
       this.#parts.write(FINAL_BLOCK)
       open.stored += FINAL_BLOCK.length
     }
-    const head = { ...headOf(entry, name), size: open.identity.size, method: open.method }
+    const head = { ...headOf(entry, mtimeNs), size: open.identity.size, method: open.method }
     const totals: EntryTotals = { ...head, crc: open.crc, stored: open.stored, part: open.part, offset: open.offset }
     for (const patch of this.#options.format.writer.patches(totals)) {
       this.#parts.fill({ part: open.part, offset: open.offset + patch.at }, patch.bytes)
     }
     this.#parts.unhold()
     const digest = task.sha256 === null ? this.#blockDigest() : `sha256:${task.sha256}`
-    this.#dropBlocks()
+    this.#dropBlocks(open.identity.size)
     this.#slot.open = null
     this.#slot.attempts = 0
     this.#finishEntry(totals)
-    taken(entry, { stored: true, size: totals.size, digest, changed })
+    taken(entry, { stored: true, size: totals.size, digest, mtimeNs, changed })
     return { step: 'packing', substep: nameOf(entry) }
   }
 
@@ -180,12 +182,13 @@ export class ArchiveSink implements Sink {
   #abort(why: string): Progress {
     const { open } = this.#slot
     if (open === null) return { step: 'packing' }
-    this.#ctx.log('info', `${escapeName(Buffer.from(open.path, 'base64'))} is begun again: ${why}`)
+    const name = open.path.startsWith('sha256:') ? open.path : escapeName(Buffer.from(open.path, 'base64'))
+    this.#ctx.log('info', `${name} is begun again: ${why}`)
     this.#ctx.count({ bytesRead: -open.at })
     this.#slot.removeTo = this.#parts.rewind({ part: open.part, offset: open.offset })
     this.#slot.attempts = open.attempts
     this.#slot.open = null
-    this.#dropBlocks()
+    this.#dropBlocks(open.identity.size)
     return { step: 'packing', durable: true }
   }
 
@@ -197,20 +200,11 @@ export class ArchiveSink implements Sink {
     this.#ctx.count({ entries: 1, files: totals.kind === 'file' ? 1 : 0 })
   }
 
-  #tooLong(entry: Entry, taken: TakenBy): Progress {
-    taken(entry, { stored: false, reason: 'name_too_long', message: 'its name is longer than the format holds' })
-    return { step: 'packing', substep: nameOf(entry) }
-  }
-
-  #nameFor(entry: Entry): Buffer | null {
-    const name = Buffer.from(escapeName(entry.path), 'utf8')
-    return name.length + 1 > this.#options.format.writer.maxName ? null : name
-  }
-
   #blocks(): string {
     return `blocks-${this.#slot.blocks}`
   }
-  #dropBlocks(): void {
+  #dropBlocks(size: number): void {
+    if (size <= WHOLE_DIGEST) return // its digest was taken as a whole: there is no list
     this.#ctx.drop(this.#blocks())
     this.#slot.blocks++
   }
@@ -241,7 +235,8 @@ const FINAL_BLOCK = Buffer.from([0x03, 0x00])
 
 const nameOf = (entry: Entry): string => escapeName(entry.path)
 
-function headOf(entry: Entry, name: Buffer): Omit<EntryHead, 'size' | 'method'> {
-  const { mode, uid, gid, mtimeNs } = entry.stat
+function headOf(entry: Entry, mtimeNs: bigint): Omit<EntryHead, 'size' | 'method'> {
+  const { mode, uid, gid } = entry.stat
+  const name = Buffer.from(escapeName(entry.path), 'utf8')
   return { name, kind: entry.kind, mode, mtime: Number(mtimeNs / 1000n) / 1e6, uid, gid }
 }

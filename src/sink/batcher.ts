@@ -1,8 +1,19 @@
 import type { Codec, Packed, PackJob } from '../archive/codec.ts'
+import { release } from '../lib/release.ts'
+import { BufferPool } from './buffer-pool.ts'
 
 /** Small files share a message to a helper: 67 µs a message would cost more than most of them. */
 const BATCH_BYTES = 256 << 10
 const BATCH_JOBS = 64
+const BLOCK = 1 << 20
+/** Results from this length on are nobody else's. */
+const OWN = 64 << 10
+
+/** Something on its way through the codec. `release` once its result has been used: its memory is lent again. */
+export interface Underway {
+  readonly packed: Promise<Packed>
+  release(): void
+}
 
 interface Waiting {
   readonly job: PackJob
@@ -10,42 +21,65 @@ interface Waiting {
   readonly reject: (error: unknown) => void
 }
 
-/** Gathers small jobs into batches, and lends the memory their bytes are read into. */
+/** Memory that the files of one batch are read into; lent again when all of them are done. */
+interface Arena {
+  readonly bytes: Buffer
+  used: number
+  files: number
+  sent: boolean
+}
+
+/** Gathers small jobs into batches, and lends the memory that content is read into. */
 export class Batcher {
   readonly #codec: Codec
-  #waiting: Waiting[] = []
+  readonly #arenas = new BufferPool(BATCH_BYTES)
+  readonly #blocks = new BufferPool(BLOCK)
   readonly #promises = new Set<Promise<Packed>>()
+  #waiting: Waiting[] = []
   #bytes = 0
-  #arena = Buffer.allocUnsafeSlow(BATCH_BYTES)
-  #used = 0
+  #arena: Arena
 
   constructor(codec: Codec) {
     this.#codec = codec
+    this.#arena = this.#newArena(0)
   }
 
-  /** Memory for a file of `size` bytes: part of an arena that belongs to its batch and is written once. */
-  room(size: number): Uint8Array {
-    if (this.#used + size > this.#arena.length) this.#renew(size)
-    const room = this.#arena.subarray(this.#used, this.#used + size)
-    this.#used += size
-    return room
+  /** Memory for a small file of `size` bytes, to be filled and added at once. */
+  room(size: number): Buffer {
+    if (this.#arena.used + size > this.#arena.bytes.length) {
+      this.flush()
+      this.#renew(size)
+    }
+    return this.#arena.bytes.subarray(this.#arena.used, this.#arena.used + size)
   }
 
-  add(job: PackJob): Promise<Packed> {
+  /** Adds what was read into `room`. */
+  add(job: PackJob): Underway {
+    const arena = this.#arena
+    arena.used += job.bytes.length
+    arena.files++
     const packed = new Promise<Packed>((resolve, reject) => this.#waiting.push({ job, resolve, reject }))
     this.#promises.add(packed)
     this.#bytes += job.bytes.length
     if (this.#bytes >= BATCH_BYTES || this.#waiting.length >= BATCH_JOBS) this.flush()
-    return packed
+    return { packed, release: () => this.#done(arena) }
   }
 
-  /** A block that is a batch of its own, in memory of its own. */
-  alone(job: PackJob): Promise<Packed> {
+  /** Memory for a block, to be filled and sent by `alone`. */
+  block(length: number): Buffer {
+    return this.#blocks.take(length)
+  }
+
+  /** A block that is a batch of its own; `memory` is what `block` lent. */
+  alone(job: PackJob, memory: Buffer): Underway {
     this.flush()
-    return this.#codec.pack([job]).then(([packed]) => {
-      if (packed === undefined) throw new Error('the codec gave no result')
-      return packed
-    })
+    let result: Packed | null = null
+    const packed = this.#codec.pack([job]).then(([first]) => (result = first ?? missing()))
+    const done = (): void => {
+      if (result !== null && result.data.buffer !== memory.buffer && result.data.length >= OWN) release(result.data)
+      this.#blocks.give(memory)
+    }
+    return { packed, release: done }
   }
 
   /** Somebody is about to wait for this result: its batch is sent if it still is being gathered. */
@@ -53,12 +87,7 @@ export class Batcher {
     if (this.#promises.has(packed)) this.flush()
   }
 
-  #renew(size: number): void {
-    this.#arena = Buffer.allocUnsafeSlow(Math.max(BATCH_BYTES, size))
-    this.#used = 0
-  }
-
-  /** Sends what was gathered. The arena goes along: the next batch gets a new one. */
+  /** Sends what was gathered. */
   flush(): void {
     if (this.#waiting.length === 0) return
     const batch = this.#waiting
@@ -68,15 +97,29 @@ export class Batcher {
     this.#renew(0)
     this.#codec.pack(batch.map((one) => one.job)).then(
       (packed) => {
-        for (const [i, one] of batch.entries()) {
-          const result = packed[i]
-          if (result === undefined) one.reject(new Error('the codec gave no result'))
-          else one.resolve(result)
-        }
+        for (const [i, one] of batch.entries()) one.resolve(packed[i] ?? missing())
       },
       (error: unknown) => {
         for (const one of batch) one.reject(error)
       },
     )
   }
+
+  #renew(size: number): void {
+    const arena = this.#arena
+    this.#arena = this.#newArena(size)
+    arena.sent = true
+    if (arena.files === 0) this.#arenas.give(arena.bytes)
+  }
+  #newArena(size: number): Arena {
+    return { bytes: this.#arenas.take(Math.max(BATCH_BYTES, size)), used: 0, files: 0, sent: false }
+  }
+  #done(arena: Arena): void {
+    arena.files--
+    if (arena.files === 0 && arena.sent) this.#arenas.give(arena.bytes)
+  }
+}
+
+function missing(): never {
+  throw new Error('the codec gave no result')
 }

@@ -1,11 +1,15 @@
-import type { Packed } from '../archive/codec.ts'
-import type { Batcher } from './batcher.ts'
+import type { Batcher, Underway } from './batcher.ts'
 import { weightOf, type Task } from './task.ts'
 
 /** Tasks in flight at most, whatever their size. */
 const MOST_TASKS = 512
 
-export const contentOf = (task: Task): Promise<Packed> | null =>
+export interface Room {
+  readonly bytes: number
+  readonly tasks: number
+}
+
+export const contentOf = (task: Task): Underway | null =>
   task.type === 'whole' || task.type === 'block' ? task.content : null
 
 /**
@@ -33,9 +37,10 @@ export class Pipeline implements Disposable {
     return this.key === key && this.#left === left
   }
 
-  /** The next task in order, its content on its way; null at the end. Reads ahead up to `room` bytes first. */
-  async next(room: number): Promise<Task | null> {
-    while (!this.#ended && this.#queue.length < MOST_TASKS && (this.#queue.length === 0 || this.#weight < room)) {
+  /** The next task in order, its content on its way; null at the end. Reads ahead up to `room` first. */
+  async next(room: Room): Promise<Task | null> {
+    const most = Math.min(MOST_TASKS, room.tasks)
+    while (!this.#ended && this.#queue.length < most && (this.#queue.length === 0 || this.#weight < room.bytes)) {
       const next = await this.#tasks.next()
       if (next.done === true) this.#ended = true
       else this.#push(next.value)
@@ -45,14 +50,14 @@ export class Pipeline implements Disposable {
     this.#weight -= weightOf(task)
     this.#left++
     const content = contentOf(task)
-    if (content !== null) this.#batcher.hurry(content)
+    if (content !== null) this.#batcher.hurry(content.packed)
     return task
   }
 
   #push(task: Task): void {
     this.#queue.push(task)
     this.#weight += weightOf(task)
-    contentOf(task)?.catch(() => 'thrown where the task is applied')
+    contentOf(task)?.packed.catch(() => 'thrown where the task is applied')
   }
 
   [Symbol.dispose](): void {

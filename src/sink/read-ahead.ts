@@ -1,7 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import zlib from 'node:zlib'
+import { escapeName } from '../lib/entry-path.ts'
 import { BackupError, errnoOf } from '../lib/errors.ts'
-import type { Packed } from '../archive/codec.ts'
 import {
   sameIdentity,
   type Entry,
@@ -10,7 +10,8 @@ import {
   type OpenEntry,
   type SourceItem,
 } from '../source/source.ts'
-import type { Batcher } from './batcher.ts'
+import type { Batcher, Underway } from './batcher.ts'
+import { pathKey } from './sink-slot.ts'
 import type { Task } from './task.ts'
 
 export const BLOCK = 1 << 20
@@ -24,6 +25,7 @@ const SAMPLE = 16 << 10
 
 /** A large file that an earlier step has begun. */
 export interface Begun {
+  /** `pathKey` of it. */
   readonly path: string
   readonly identity: Identity
   readonly at: number
@@ -35,14 +37,22 @@ export interface ReadOptions {
   readonly level: number
   readonly batcher: Batcher
   readonly maxFile: number
+  readonly maxName: number
   readonly begun: Begun | null
 }
 
-/** Source errors become reasons; anything else (our own disk, a bug) is not caught here (lesson: never too widely). */
+/** Trouble of the process, or a bug: it stops the step instead of leaving out file after file. */
+const NOT_THE_FILES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EINVAL', 'EBADF', 'EFAULT'])
+
+/**
+ * What the system says about a file of the source becomes a reason: file systems have many more words than are named
+ * here, and none of them may end a backup. What is no system error (our own files, a bug) is not caught.
+ */
 function reasonOf(error: unknown): { reason: OmitReason; message: string } | null {
   if (error instanceof BackupError && error.code === 'SOURCE_CHANGED')
     return { reason: 'changed', message: error.message }
-  switch (errnoOf(error)) {
+  const errno = error instanceof BackupError ? undefined : errnoOf(error)
+  switch (errno) {
     case 'ENOENT':
     case 'ENOTDIR':
     case 'ESTALE':
@@ -54,12 +64,9 @@ function reasonOf(error: unknown): { reason: OmitReason; message: string } | nul
     case 'EISDIR':
     case 'ENXIO':
       return { reason: 'changed', message: 'it is no longer a regular file' }
-    case 'EIO':
-    case 'EREMOTEIO':
-    case 'ETIMEDOUT':
-      return { reason: 'io_error', message: `reading failed (${errnoOf(error)})` }
     default:
-      return null
+      if (errno === undefined || errno.startsWith('ERR_') || NOT_THE_FILES.has(errno)) return null
+      return { reason: 'io_error', message: `reading failed (${errno})` }
   }
 }
 
@@ -90,7 +97,7 @@ export async function* readAhead(
   let { begun } = options
   for await (const item of items) {
     if (begun !== null && item.type === 'entry') {
-      const same = item.kind === 'file' && item.path.toString('latin1') === begun.path
+      const same = item.kind === 'file' && pathKey(item.path) === begun.path
       if (!same) yield { type: 'abort', why: 'the file begun earlier is gone' }
       yield* same ? largeFile(item, options, begun) : tasksOf(item, options)
       begun = null
@@ -99,43 +106,52 @@ export async function* readAhead(
   if (begun !== null) yield { type: 'abort', why: 'the file begun earlier is gone' }
 }
 
-function tasksOf(item: SourceItem, options: ReadOptions): Iterable<Task> | AsyncGenerator<Task, void, undefined> {
-  if (item.type !== 'entry') return [{ type: 'pass', item }]
+async function* tasksOf(item: SourceItem, options: ReadOptions): AsyncGenerator<Task, void, undefined> {
+  if (item.type !== 'entry') return yield { type: 'pass', item }
+  const refused = refusal(item, options)
+  if (refused !== null) return yield refused
   if (item.kind !== 'file') {
-    const content = item.kind === 'symlink' ? options.batcher.add(linkJob(item)) : null
-    return [{ type: 'whole', entry: item, size: item.link?.length ?? 0, content, changed: false }]
+    const content = item.kind === 'symlink' ? packLink(item, options.batcher) : null
+    const size = item.link?.length ?? 0
+    return yield { type: 'whole', entry: item, size, mtimeNs: item.stat.mtimeNs, content, changed: false }
   }
-  if (item.stat.size > options.maxFile) {
-    return [
-      {
-        type: 'omit',
-        entry: item,
-        reason: 'too_large',
-        message: `larger than the format holds (${options.maxFile} bytes)`,
-      },
-    ]
-  }
-  return item.stat.size <= BLOCK ? [smallFile(item, options)] : largeFile(item, options, null)
+  const small = item.stat.size <= BLOCK ? smallFile(item, options) : null
+  if (small === null) yield* largeFile(item, options, null)
+  else yield small
 }
 
-const linkJob = (entry: Entry): { bytes: Uint8Array; mode: 'whole'; level: number } => ({
-  bytes: Uint8Array.from(entry.link ?? []),
-  mode: 'whole',
-  level: 0,
-})
+/** What the format cannot hold. */
+function refusal(entry: Entry, { maxName, maxFile }: ReadOptions): Task | null {
+  if (Buffer.byteLength(escapeName(entry.path)) + 1 > maxName) {
+    return {
+      type: 'omit',
+      entry,
+      reason: 'name_too_long',
+      message: `its name is longer than the format holds (${maxName} bytes)`,
+    }
+  }
+  if (entry.kind === 'file' && entry.stat.size > maxFile) {
+    return { type: 'omit', entry, reason: 'too_large', message: `larger than the format holds (${maxFile} bytes)` }
+  }
+  return null
+}
 
-/** Read whole, proven, and on its way to be packed. */
-function smallFile(entry: Entry, { batcher, level }: ReadOptions): Task {
+function packLink(entry: Entry, batcher: Batcher): Underway {
+  const target = entry.link ?? Buffer.alloc(0)
+  const bytes = batcher.room(target.length)
+  bytes.set(target)
+  return batcher.add({ bytes, mode: 'whole', level: 0 })
+}
+
+/** Read whole, proven, and on its way to be packed; null if it is not small any more. */
+function smallFile(entry: Entry, { batcher, level }: ReadOptions): Task | null {
   for (let attempt = 1; ; attempt++) {
     try {
-      const { bytes, changed } = readSmall(entry, batcher, attempt === ATTEMPTS)
-      return {
-        type: 'whole',
-        entry,
-        size: bytes.length,
-        content: batcher.add({ bytes, mode: 'whole', level }),
-        changed,
-      }
+      const read = readSmall(entry, batcher, attempt === ATTEMPTS)
+      if (read === null) return null
+      const { bytes, mtimeNs, changed } = read
+      const content = batcher.add({ bytes, mode: 'whole', level })
+      return { type: 'whole', entry, size: bytes.length, mtimeNs, content, changed }
     } catch (error) {
       if (!(error instanceof SourceFault)) throw error
       const again = error.reason === 'changed' && attempt < ATTEMPTS
@@ -144,15 +160,21 @@ function smallFile(entry: Entry, { batcher, level }: ReadOptions): Task {
   }
 }
 
-function readSmall(entry: Entry, batcher: Batcher, last: boolean): { bytes: Uint8Array; changed: boolean } {
+interface SmallFile {
+  readonly bytes: Uint8Array
+  readonly mtimeNs: bigint
+  readonly changed: boolean
+}
+
+function readSmall(entry: Entry, batcher: Batcher, last: boolean): SmallFile | null {
   const open = fromSource(() => entry.open())
   try {
-    const { size } = open.identity
-    if (size > BLOCK) throw new SourceFault('changed', 'it grew while it was read')
+    const { size, mtimeNs } = open.identity
+    if (size > BLOCK) return null // it has grown since it was listed
     const bytes = batcher.room(size)
     const got = fromSource(() => open.read(bytes, size, 0))
     if (got < size) throw new SourceFault('changed', 'it shrank while it was read')
-    return { bytes, changed: provenOrGrown(open, last) }
+    return { bytes, mtimeNs: BigInt(mtimeNs), changed: provenOrGrown(open, last) }
   } finally {
     open.close()
   }
@@ -164,7 +186,7 @@ function provenOrGrown(open: OpenEntry, acceptGrowth: boolean): boolean {
     fromSource(() => open.prove())
     return false
   } catch (error) {
-    if (acceptGrowth && error instanceof SourceFault && open.grown()) return true
+    if (acceptGrowth && error instanceof SourceFault && fromSource(() => open.grown())) return true
     throw error
   }
 }
@@ -208,8 +230,9 @@ async function* readLarge(
       throw new SourceFault('changed', 'it changed between two steps')
     if (identity.size <= BLOCK) {
       // It shrank since it was listed: small enough to be taken whole.
-      yield smallFile(entry, options)
-      return
+      const small = smallFile(entry, options)
+      if (small === null) throw new SourceFault('changed', 'it changed its size again and again')
+      return yield small
     }
     const method = from?.method ?? methodFor(open, options.level)
     if (from === null) yield { type: 'begin', entry, identity, method }
@@ -231,16 +254,14 @@ async function* blocksOf(entry: Entry, open: OpenEntry, order: BlockOrder): Asyn
   const { batcher, level } = order.options
   for (let at = order.from; at < size; at += BLOCK) {
     const length = Math.min(BLOCK, size - at)
-    const bytes = Buffer.allocUnsafeSlow(length)
+    const memory = batcher.block(length)
+    const bytes = memory.subarray(0, length)
     readBlock(open, bytes, at)
     hash?.update(bytes)
     const stored = order.method === 'store'
-    const content: Promise<Packed> = batcher.alone({
-      bytes,
-      mode: stored ? 'whole' : 'block',
-      level: stored ? 0 : level,
-    })
-    content.catch(() => 'thrown where the block is applied')
+    const job = { bytes, mode: stored ? 'whole' : 'block', level: stored ? 0 : level } as const
+    const content = batcher.alone(hash === null ? job : { ...job, sha256: false }, memory)
+    content.packed.catch(() => 'thrown where the block is applied')
     yield { type: 'block', entry, content, length }
   }
   const changed = provenOrGrown(open, true)

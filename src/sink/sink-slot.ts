@@ -1,9 +1,10 @@
+import { createHash } from 'node:crypto'
 import type { Identity } from '../source/source.ts'
 import type { PartState } from './part-writer.ts'
 
 /** The open large file: everything that is needed to go on with its next block in another process. */
 export interface OpenSlot {
-  /** Base64 of the entry's path. */
+  /** `pathKey` of the entry's path. */
   path: string
   identity: Identity
   /** Plain bytes packed; always at a block's end. */
@@ -46,6 +47,16 @@ export interface ClosingSlot {
   /** Records in the part being written. */
   lastPartRecords: number
   done: boolean
+}
+
+/** Bytes of a path that a record holds; a longer one would fill it. */
+const PLAIN_PATH = 1024
+
+/** Base64 of a path, or its digest where it is long: enough to know it again. */
+export function pathKey(path: Buffer): string {
+  return path.length <= PLAIN_PATH
+    ? path.toString('base64')
+    : `sha256:${createHash('sha256').update(path).digest('hex')}`
 }
 
 export const newSlot = (): SinkSlot => ({

@@ -8,6 +8,8 @@ export type Taken =
       readonly size: number
       /** `sha256:…` up to 16 MiB, `sha256-1m:…` above; null for folders. */
       readonly digest: string | null
+      /** Modification time of what is stored: for a file, of the handle it was read from. */
+      readonly mtimeNs: bigint
       /** Changed while it was read, but what is stored is what stood there: as it grew. */
       readonly changed: boolean
     }

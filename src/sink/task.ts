@@ -1,4 +1,4 @@
-import type { Packed } from '../archive/codec.ts'
+import type { Underway } from './batcher.ts'
 import type { Entry, Identity, OmitReason, SourceItem } from '../source/source.ts'
 
 /**
@@ -12,12 +12,13 @@ export type Task =
       readonly type: 'whole'
       readonly entry: Entry
       readonly size: number
-      readonly content: Promise<Packed> | null
+      readonly mtimeNs: bigint
+      readonly content: Underway | null
       readonly changed: boolean
     }
   /** A large file: a header with holes, its blocks, and the end that fills them. */
   | { readonly type: 'begin'; readonly entry: Entry; readonly identity: Identity; readonly method: 'store' | 'deflate' }
-  | { readonly type: 'block'; readonly entry: Entry; readonly content: Promise<Packed>; readonly length: number }
+  | { readonly type: 'block'; readonly entry: Entry; readonly content: Underway; readonly length: number }
   | { readonly type: 'end'; readonly entry: Entry; readonly sha256: string | null; readonly changed: boolean }
   /** The large file begun cannot be finished as it was: back to its header. */
   | { readonly type: 'abort'; readonly why: string }

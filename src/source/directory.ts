@@ -7,7 +7,7 @@ import { findAttributeTools, type AttributeTools } from './getfattr.ts'
 import type { ListStore } from './list-store.ts'
 import { decodeMark, encodeMark, type Position } from './mark.ts'
 import type { Mark, Omission, Source, SourceItem } from './source.ts'
-import { Walk, type Place } from './walk.ts'
+import { Walk, type Place, type WalkItem } from './walk.ts'
 import { withXattrs } from './xattr.ts'
 
 export type { Place }
@@ -47,23 +47,17 @@ class Directory implements Source {
     this.#filter = compileFilter(spec)
   }
 
-  async *items(after: Mark | null): AsyncGenerator<SourceItem> {
+  /** Not a generator around generators: each layer would cost as much as looking at a file. */
+  items(after: Mark | null): AsyncGenerator<SourceItem> {
     const position = after === null ? null : decodeMark(after)
-    using folders = new Folders(this.#env.disk)
-    const walk = walkOf(this.#spec, this.#env, this.#filter, folders).items(position)
-    if (this.#spec.xattrs === false) {
-      for (const item of walk) yield item
-      return
-    }
     const { disk, log, signal } = this.#env
+    const folders = new Folders(disk)
+    const walk = walkOf(this.#spec, this.#env, this.#filter, folders).items(position)
+    if (this.#spec.xattrs === false) return plain(walk, folders, null)
     const tools = this.#env.tools === undefined ? findAttributeTools(disk) : this.#env.tools
-    if (tools === null) {
-      if (position === null) yield this.#notKept()
-      for (const item of walk) yield item
-      return
-    }
-    const root = disk.realpath.bind(disk, this.#spec.path)
-    yield* withXattrs(walk, { tools, root, signal, log, told: toldOf(position) })
+    if (tools === null) return plain(walk, folders, position === null ? this.#notKept() : null)
+    const root = (): Buffer => folderOf(disk, this.#spec.path)
+    return withXattrs(walk, folders, { tools, root, signal, log, told: toldOf(position) })
   }
 
   #notKept(): Omission {
@@ -72,6 +66,19 @@ class Directory implements Source {
     const mark = encodeMark('before', Buffer.alloc(0))
     return { type: 'omission', mark, path, reason: 'metadata_not_kept', message, quiet: true }
   }
+}
+
+/** Real path of the folder in which a program can be started for this source: of a single file, the one it lies in. */
+function folderOf(disk: Disk, source: string): Buffer {
+  const real = disk.realpath(source)
+  if (disk.lstat(real).kind === 'dir') return real
+  return real.subarray(0, Math.max(1, real.lastIndexOf(0x2f)))
+}
+
+async function* plain(walk: Generator<WalkItem>, folders: Folders, first: Omission | null): AsyncGenerator<SourceItem> {
+  using _ = folders
+  if (first !== null) yield first
+  for (const item of walk) yield item
 }
 
 function toldOf(position: Position | null): Buffer | null {

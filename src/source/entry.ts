@@ -1,54 +1,51 @@
 import type { Disk, FileStat } from '../lib/disk.ts'
+import type { Folder, Folders } from './folders.ts'
 import { encodeMark, type Phase } from './mark.ts'
 import { openFile } from './open-entry.ts'
-import type { Folder, Folders } from './folders.ts'
 import type { Entry, Identity, Mark, OpenEntry } from './source.ts'
-
-/** Where a file's content is reached: a name below a folder, or the target of a followed link. */
-export type Content = { readonly folder: Folder; readonly name: Buffer } | { readonly real: Buffer }
 
 export interface EntryParts {
   readonly kind: Entry['kind']
   readonly path: Buffer
-  /** The path relative to the source. */
-  readonly below: Buffer
+  /** Bytes of the label that the path begins with. */
+  readonly label: number
   readonly stat: FileStat
   readonly phase: Phase
-  readonly content: Content
-  /** Absolute path for other programs; null where it is too long for them. */
-  readonly access: Buffer | null
+  /** The folder it was listed in, or the absolute path of what is meant: a source itself, the target of a followed link. */
+  readonly place: Folder | Buffer
+  /** Target of a link. */
+  readonly link?: Buffer
 }
 
+/** Millions of these are made: what can be had from the path is not kept beside it. */
 export class WalkEntry implements Entry {
   readonly type = 'entry'
   readonly kind: Entry['kind']
   readonly path: Buffer
   readonly stat: FileStat
-  readonly access: Buffer | null
   declare readonly link?: Buffer
   declare xattrs?: Readonly<Record<string, string>>
-  /** The path relative to the source. */
-  readonly below: Buffer
-  readonly #phase: Phase
-  readonly #content: Content
+  readonly #parts: EntryParts
   readonly #disk: Disk
   readonly #folders: Folders
 
-  constructor(disk: Disk, folders: Folders, parts: EntryParts, link?: Buffer) {
+  constructor(disk: Disk, folders: Folders, parts: EntryParts) {
     this.#disk = disk
     this.#folders = folders
+    this.#parts = parts
     this.kind = parts.kind
     this.path = parts.path
     this.stat = parts.stat
-    this.access = parts.access
-    this.below = parts.below
-    this.#phase = parts.phase
-    this.#content = parts.content
-    if (link !== undefined) this.link = link
+    if (parts.link !== undefined) this.link = parts.link
+  }
+
+  /** The path relative to the source. */
+  get below(): Buffer {
+    return this.path.subarray(this.#parts.label + 1)
   }
 
   get mark(): Mark {
-    return encodeMark(this.#phase, this.below)
+    return encodeMark(this.#parts.phase, this.below)
   }
 
   /** Mark of a note about this entry's metadata, handed over directly before it. */
@@ -56,9 +53,15 @@ export class WalkEntry implements Entry {
     return encodeMark('told', this.below)
   }
 
+  /** The folder it was listed in, or the absolute path of what is meant. */
+  get place(): Folder | Buffer {
+    return this.#parts.place
+  }
+
   open(same?: Identity): OpenEntry {
-    if ('real' in this.#content) return openFile(this.#disk, this.#content.real, this.path, same)
-    const { folder, name } = this.#content
-    return this.#folders.within(folder, name, (path) => openFile(this.#disk, path, this.path, same))
+    const { place } = this.#parts
+    if (Buffer.isBuffer(place)) return openFile(this.#disk, place, this.path, same)
+    const name = this.path.subarray(this.path.lastIndexOf(0x2f) + 1)
+    return this.#folders.within(place, name, (path) => openFile(this.#disk, path, this.path, same))
   }
 }

@@ -14,16 +14,19 @@ export interface Folder {
 }
 
 /** Bytes of a path with its ending NUL. */
-const PATH_MAX = 4096
+export const PATH_MAX = 4096
 /** Handles kept open at once. More levels are opened again from above, or from below by `..`. */
 const KEPT = 64
-const SLASH = Buffer.from('/')
 const UP = Buffer.from('..')
 
 /** `folder/name`. */
 export function join(folder: Buffer, name: Buffer): Buffer {
-  if (folder.length === 1 && folder[0] === 0x2f) return Buffer.concat([folder, name])
-  return Buffer.concat([folder, SLASH, name])
+  const length = folder.length === 1 && folder[0] === 0x2f ? 0 : folder.length
+  const path = Buffer.allocUnsafe(length + 1 + name.length)
+  path.set(folder)
+  path[length] = 0x2f
+  path.set(name, length + 1)
+  return path
 }
 
 /** `folder/name`, or null if no call would take it. */
@@ -57,7 +60,7 @@ export class Folders implements Disposable {
   /** The sure way to a name, for content and listings; valid until the next call. Throws as `handle`. */
   sure(folder: Folder, name: Buffer): Buffer {
     const base = this.#base(this.handle(folder), folder)
-    return Buffer.concat([base, SLASH, name])
+    return join(base, name)
   }
 
   /** Runs `work` with the sure way to a name; after `dispose`, no handle outlives the call. */
@@ -110,7 +113,7 @@ export class Folders implements Disposable {
     const fd = this.#open.get(folder)
     const parent = folder.parent
     if (fd === undefined || parent === null || folder.anchored || this.#open.has(parent) || !this.#works(fd)) return
-    const up = this.#disk.open(Buffer.concat([this.#base(fd, folder), SLASH, UP]), 'dir')
+    const up = this.#disk.open(join(this.#base(fd, folder), UP), 'dir')
     if (this.#same(up, parent)) this.#keep(parent, up)
     else this.#disk.close(up)
   }

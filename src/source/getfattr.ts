@@ -3,6 +3,8 @@ import type { Disk } from '../lib/disk.ts'
 import { escapeName } from '../lib/entry-path.ts'
 import { errnoOf } from '../lib/errors.ts'
 import { startProgram, type ProgramResult, type RunningProgram } from '../lib/program.ts'
+import type { WalkEntry } from './entry.ts'
+import { join, PATH_MAX, type Folder } from './folders.ts'
 
 /** Attributes of one file: values in base64 by name; a name that is not UTF-8 is escaped (`escapeName`). */
 export type Attributes = Readonly<Record<string, string>>
@@ -42,35 +44,105 @@ const TIMEOUT_MS = 10_000
 /** Of output for one call. */
 export const MAX_OUTPUT = 32 << 20
 
-/** Reads the attributes of `names` (relative to `cwd`, or absolute), beside our own work. */
-export function startGetfattr(tools: AttributeTools, names: readonly Buffer[], root: Buffer): RunningProgram {
-  const nul = Buffer.alloc(1)
-  const cwd = isUtf8(root) ? root.toString('utf8') : '/'
-  const input = Buffer.concat(names.flatMap((name) => [operand(name, root, cwd), nul]))
-  const args = ['-0', '-r', '-s', ARGUMENTS, tools.getfattr, ...OPTIONS]
-  return startProgram(tools.xargs, args, { timeoutMs: TIMEOUT_MS, maxBuffer: MAX_OUTPUT, cwd, input })
+/** Where names are relative to: short ones are quicker to look up. */
+export interface Base {
+  readonly root: Buffer
+  readonly cwd: string
 }
 
-/** Short names are quicker to look up: relative ones below the source. */
-function operand(path: Buffer, root: Buffer, cwd: string): Buffer {
-  if (cwd === '/' || path.length <= root.length + 1 || path[root.length] !== 0x2f) return path
-  return path.subarray(0, root.length).equals(root) ? path.subarray(root.length + 1) : path
+export function baseAt(root: Buffer): Base {
+  return isUtf8(root) ? { root, cwd: root.toString('utf8') } : { root, cwd: '/' }
 }
+
+/** Reads the attributes of some files, beside our own work. */
+export function startGetfattr(tools: AttributeTools, operands: Buffer, base: Base): RunningProgram {
+  const args = ['-0', '-r', '-s', ARGUMENTS, tools.getfattr, ...OPTIONS]
+  return startProgram(tools.xargs, args, {
+    timeoutMs: TIMEOUT_MS,
+    maxBuffer: MAX_OUTPUT,
+    cwd: base.cwd,
+    input: operands,
+  })
+}
+
+/** The operands of a list of entries, each ended by NUL. Made for every file there is: it allocates next to nothing. */
+export class Operands {
+  readonly #base: Base
+  #bytes = Buffer.allocUnsafe(1 << 16)
+  #length = 0
+  /** Entries come folder by folder. */
+  #folder: Folder | null = null
+  #prefix: Buffer = NOTHING
+
+  constructor(base: Base) {
+    this.#base = base
+  }
+
+  /** False if the path is too long for any program. */
+  add(entry: WalkEntry): boolean {
+    const { place, path } = entry
+    if (Buffer.isBuffer(place)) return this.#put(this.#shorten(place), NOTHING, 0)
+    if (place.access === null) return false
+    if (place !== this.#folder) {
+      this.#folder = place
+      this.#prefix = this.#shorten(join(place.access, NOTHING))
+    }
+    const from = path.lastIndexOf(0x2f) + 1
+    return place.access.length + 1 + path.length - from < PATH_MAX && this.#put(this.#prefix, path, from)
+  }
+
+  get bytes(): Buffer {
+    return this.#bytes.subarray(0, this.#length)
+  }
+
+  #put(prefix: Buffer, path: Buffer, from: number): true {
+    const end = this.#length + prefix.length + path.length - from + 1
+    if (end > this.#bytes.length) this.#bytes = Buffer.concat([this.#bytes], Math.max(end, 2 * this.#bytes.length))
+    this.#bytes.set(prefix, this.#length)
+    path.copy(this.#bytes, this.#length + prefix.length, from)
+    this.#bytes[end - 1] = 0
+    this.#length = end
+    return true
+  }
+
+  #shorten(path: Buffer): Buffer {
+    const { root, cwd } = this.#base
+    const inside = cwd !== '/' && path.length > root.length && path[root.length] === 0x2f
+    return inside && path.subarray(0, root.length).equals(root) ? path.subarray(root.length + 1) : path
+  }
+}
+
+const NOTHING = Buffer.alloc(0)
 
 export interface Found {
-  /** By the path asked for, as latin1. */
-  readonly attributes: ReadonlyMap<string, Attributes>
-  /** What could not be read, by path as latin1; paths that are not known are kept under ''. */
-  readonly complaints: ReadonlyMap<string, string>
+  readonly attributes: ReadonlyMap<WalkEntry, Attributes>
+  /** What could not be read, by entry. */
+  readonly complaints: ReadonlyMap<WalkEntry, string>
+  /** Complaints about something else. */
+  readonly others: readonly string[]
 }
 
-/** Puts the output in terms of the paths asked for. */
-export function readOutput(result: ProgramResult, paths: readonly Buffer[], root: Buffer): Found {
-  const cwd = isUtf8(root) ? root.toString('utf8') : '/'
-  const asked = new Map(paths.map((path) => [operand(path, root, cwd).toString('latin1'), path.toString('latin1')]))
-  const attributes = new Map<string, Attributes>()
-  for (const [name, found] of parseDump(result.stdout)) attributes.set(asked.get(name) ?? '', found)
-  return { attributes, complaints: parseComplaints(result.stderr, asked) }
+/** Puts the output in terms of the entries. Most files have no attributes, so mostly there is nothing to do. */
+export function readOutput(result: ProgramResult, entries: readonly WalkEntry[], base: Base): Found {
+  const attributes = new Map<WalkEntry, Attributes>()
+  const complaints = new Map<WalkEntry, string>()
+  const others: string[] = []
+  if (result.stdout.length + result.stderr.length === 0) return { attributes, complaints, others }
+  const asked = new Map<string, WalkEntry>()
+  for (const entry of entries) {
+    const operand = new Operands(base)
+    if (operand.add(entry)) asked.set(operand.bytes.toString('latin1', 0, operand.bytes.length - 1), entry)
+  }
+  for (const [name, found] of parseDump(result.stdout)) {
+    const entry = asked.get(name)
+    if (entry !== undefined) attributes.set(entry, found)
+  }
+  for (const text of parseComplaints(result.stderr)) {
+    const entry = subject(text, asked)
+    if (entry === undefined) others.push(text)
+    else complaints.set(entry, text.slice(text.lastIndexOf(': ') + 2))
+  }
+  return { attributes, complaints, others }
 }
 
 /**
@@ -111,21 +183,16 @@ function unquote(text: string): string {
 /** No attributes there, or no file any more: nothing is lost by that which is not reported with the file itself. */
 const HARMLESS = /: (?:No such file or directory|Not a directory|No data available|Operation not supported)$/
 
-function parseComplaints(stderr: Buffer, asked: ReadonlyMap<string, string>): Map<string, string> {
-  const complaints = new Map<string, string>()
-  for (const line of stderr.toString('latin1').split('\n')) {
-    if (line === '' || HARMLESS.test(line)) continue
-    const text = line.replace(/^[^:]*getfattr: /, '')
-    complaints.set(subject(text, asked), text.slice(text.lastIndexOf(': ') + 2))
-  }
-  return complaints
+function parseComplaints(stderr: Buffer): string[] {
+  const lines = stderr.toString('latin1').split('\n')
+  return lines.filter((line) => line !== '' && !HARMLESS.test(line)).map((line) => line.replace(/^[^:]*getfattr: /, ''))
 }
 
-/** The path a message begins with; names may hold `: ` themselves. */
-function subject(text: string, asked: ReadonlyMap<string, string>): string {
+/** The entry that a message begins with; names may hold `: ` themselves. */
+function subject(text: string, asked: ReadonlyMap<string, WalkEntry>): WalkEntry | undefined {
   for (let cut = text.lastIndexOf(': '); cut > 0; cut = text.lastIndexOf(': ', cut - 1)) {
-    const path = asked.get(text.slice(0, cut))
-    if (path !== undefined) return path
+    const entry = asked.get(text.slice(0, cut))
+    if (entry !== undefined) return entry
   }
-  return ''
+  return undefined
 }

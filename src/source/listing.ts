@@ -3,7 +3,7 @@ import type { DirReader, Disk } from '../lib/disk.ts'
 import { causeOf, type Cause } from './omit.ts'
 import type { Folder, Folders } from './folders.ts'
 import { addList, dropList, findList, folderKey, type ListRecord, type ListStore } from './list-store.ts'
-import { compareNames, MergedNames, readTable, writeRun, writeTable, type Name, type Run } from './name-list.ts'
+import { Batch, compareNames, MergedNames, readTable, writeTable, type Name, type Run } from './name-list.ts'
 import type { Pause } from './source.ts'
 
 /** Folders up to this many names are sorted in memory. */
@@ -66,11 +66,14 @@ class Begun implements Disposable {
   #reader: DirReader | null = null
   /** Its work file, once it has one. */
   file: string | null = null
+  /** Of a folder that may turn out small. */
   names: Name[] = []
+  /** Of a large one: not yet written. */
+  readonly batch = new Batch()
   runs: Run[] = []
   /** Length of the work file after the last run: another length means another file. */
   written = 0
-  #flushed = 0
+  /** Names read so far. */
   count = 0
   failure: Cause | null = null
 
@@ -86,26 +89,37 @@ class Begun implements Disposable {
     return this.#reader === null
   }
 
-  /** Reads on until `limit` names are held or the folder ends. A failure ends it, with the names there are. */
-  read(limit: number): void {
+  /** Reads up to `more` names on. */
+  read(more: number): void {
+    this.#each(more, (name) => this.names.push(name))
+  }
+
+  /** Reads up to `more` names on, into the batch; what was read before goes first. */
+  pack(more: number): void {
+    for (const name of this.names) this.batch.add(name)
+    this.names = []
+    this.#each(more, (name) => this.batch.add(name))
+  }
+
+  /** Writes the batch as a sorted run. */
+  flush(file: AppendFile): void {
+    if (this.batch.size > 0) this.runs.push(this.batch.write(file))
+    this.written = file.length
+  }
+
+  /** A failure ends the listing, with the names there are. */
+  #each(more: number, take: (name: Name) => void): void {
     try {
-      while (this.#reader !== null && this.names.length < limit) {
+      for (let left = more; this.#reader !== null && left > 0; left--) {
         const next = this.#reader.next()
-        if (next === null) this[Symbol.dispose]()
-        else this.count = this.names.push(next) + this.#flushed
+        if (next === null) return this[Symbol.dispose]()
+        take(next)
+        this.count++
       }
     } catch (error) {
       this[Symbol.dispose]()
       this.failure = causeOf(error)
     }
-  }
-
-  /** Writes what is held as a sorted run. */
-  flush(file: AppendFile): void {
-    if (this.names.length > 0) this.runs.push(writeRun(file, this.names))
-    this.#flushed += this.names.length
-    this.names = []
-    this.written = file.length
   }
 
   /** Whether the recorded listing is this one, at this point: after a failed step the file may be shorter. */
@@ -126,8 +140,8 @@ function* listLarge(ctx: ListingContext, store: ListStore, key: string, open: ()
   const rush = record.lost >= LOSSES
   if (rush) ctx.log('warn', 'listing a large folder in one go: its process was lost twice before the end')
   while (!begun.ended) {
-    begun.read(Math.min(RUN, begun.names.length + PAUSE_EVERY))
-    if (begun.names.length >= RUN) begun.flush(file)
+    begun.pack(PAUSE_EVERY)
+    if (begun.batch.size >= RUN) begun.flush(file)
     record.names = begun.count
     if (!rush && !begun.ended) yield { type: 'pause', message: `listing a large folder: ${begun.count} names` }
   }

@@ -31,25 +31,49 @@ export function compareNames(a: Name, b: Name): number {
   return Buffer.compare(a.name, b.name)
 }
 
-/** Sorts the names and appends them as one run. */
-export function writeRun(file: AppendFile, names: Name[]): Run {
-  names.sort(compareNames)
-  const start = file.length
-  const page = Buffer.alloc(PAGE)
-  let at = 0
-  for (const { name, kind } of names) {
-    if (at + HEAD + name.length > PAGE) {
-      page.fill(0, at)
-      file.write(page)
-      at = 0
-    }
-    page.writeUInt16LE(name.length, at)
-    page[at + 2] = KINDS.indexOf(kind)
-    page.set(name, at + HEAD)
-    at += HEAD + name.length
+/** Names on their way into a run, packed: a Buffer for each would be many times their size. */
+export class Batch {
+  #bytes = Buffer.allocUnsafeSlow(PAGE)
+  #length = 0
+  /** Where each record begins. */
+  readonly #starts: number[] = []
+
+  get size(): number {
+    return this.#starts.length
   }
-  file.write(page.subarray(0, at))
-  return { start, length: file.length - start }
+
+  add({ name, kind }: Name): void {
+    const end = this.#length + HEAD + name.length
+    if (end > this.#bytes.length) this.#bytes = Buffer.concat([this.#bytes], 2 * end)
+    this.#bytes.writeUInt16LE(name.length, this.#length)
+    this.#bytes[this.#length + 2] = KINDS.indexOf(kind)
+    this.#bytes.set(name, this.#length + HEAD)
+    this.#starts.push(this.#length)
+    this.#length = end
+  }
+
+  /** Sorts the names and appends them as one run; the batch is empty afterwards. */
+  write(file: AppendFile): Run {
+    const bytes = this.#bytes
+    const endOf = (at: number): number => at + HEAD + bytes.readUInt16LE(at)
+    this.#starts.sort((a, b) => bytes.compare(bytes, b + HEAD, endOf(b), a + HEAD, endOf(a)))
+    const start = file.length
+    const page = Buffer.alloc(PAGE)
+    let at = 0
+    for (const record of this.#starts) {
+      const end = endOf(record)
+      if (at + end - record > PAGE) {
+        page.fill(0, at)
+        file.write(page)
+        at = 0
+      }
+      at += bytes.copy(page, at, record, end)
+    }
+    file.write(page.subarray(0, at))
+    this.#starts.length = 0
+    this.#length = 0
+    return { start, length: file.length - start }
+  }
 }
 
 /** Appends the table of the runs; returns where it begins. */

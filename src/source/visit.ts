@@ -1,5 +1,5 @@
 import type { FileKind, FileStat } from '../lib/disk.ts'
-import { WalkEntry, type Content } from './entry.ts'
+import { WalkEntry } from './entry.ts'
 import { joinAccess, type Folder } from './folders.ts'
 import { liveDatabase } from './live-database.ts'
 import { fitsMark, type Phase } from './mark.ts'
@@ -47,7 +47,7 @@ export class Visitor {
     const path = this.#stack.path
     if (this.#isOwn(stat)) return { item: this.omit(path, OWN, true) }
     const kind = folder === null ? 'file' : 'dir'
-    const item = this.#entry(kind, path, stat, { real }, real, folder === null ? 'done' : 'inside')
+    const item = this.#entry(kind, path, stat, real, folder === null ? 'done' : 'inside')
     return folder === null ? { item } : { item, enter: folder }
   }
 
@@ -66,9 +66,9 @@ export class Visitor {
       const wanted = filter.folder(below) !== 'skip' && filter.file(below, null, frame.included)
       return wanted ? { item: this.omit(path, causeOf(error)) } : null
     }
-    if (stat.kind === 'dir') return this.#folder(frame, name, path, stat, null)
-    if (stat.kind === 'symlink') return this.#link(frame, name, quick, path, stat)
-    return this.#file(frame, name, path, stat)
+    if (stat.kind === 'dir') return this.#folder(frame, name, path, below, stat, null)
+    if (stat.kind === 'symlink') return this.#link(frame, name, quick, path, below, stat)
+    return this.#file(frame, name, path, below, stat)
   }
 
   /** `path` without the label. */
@@ -86,57 +86,52 @@ export class Visitor {
     return this.#ctx.spec.oneFileSystem !== false && folder.dev !== this.#root.stat.dev
   }
 
-  #file(frame: Frame, name: Buffer, path: Buffer, stat: FileStat): Visit | null {
+  #file(frame: Frame, name: Buffer, path: Buffer, below: Buffer, stat: FileStat): Visit | null {
     const special = SPECIAL[stat.kind]
     const { filter } = this.#ctx
-    if (!filter.file(this.below(path), special === undefined ? stat : null, frame.included)) return null
+    if (!filter.file(below, special === undefined ? stat : null, frame.included)) return null
     if (this.#isOwn(stat)) return { item: this.omit(path, OWN, true) }
     if (special !== undefined) {
       return { item: this.omit(path, { reason: 'special', message: `is a ${special} and has no content to keep` }) }
     }
-    const access = joinAccess(frame.folder.access, name)
-    const item = this.#entry('file', path, stat, { folder: frame.folder, name }, access, 'done')
+    const item = this.#entry('file', path, stat, frame.folder, 'done')
     const database = liveDatabase(this.#ctx, frame.folder, name, stat)
     if (database === null) return { item }
     const cause = {
       reason: 'live_database',
       message: 'a database in use was copied as a file and may not open',
     } as const
-    const note = omission(this.#stack.child(database), this.below(path), cause, 'before')
+    const note = omission(this.#stack.child(database), below, cause, 'before')
     return { item, note }
   }
 
-  #folder(frame: Frame, name: Buffer, path: Buffer, stat: FileStat, real: Buffer | null): Visit | null {
-    const verdict = this.#ctx.filter.folder(this.below(path))
+  /** `real`: the folder that a followed link leads to. */
+  #folder(frame: Frame, name: Buffer, path: Buffer, below: Buffer, stat: FileStat, real: Buffer | null): Visit | null {
+    const verdict = this.#ctx.filter.folder(below)
     if (verdict === 'skip') return null
     if (this.#isOwn(stat)) return { item: this.omit(path, OWN, true) }
     if (this.isElsewhere(stat)) return { item: this.omit(path, ELSEWHERE, true) }
     if (this.#stack.loops(stat)) return { item: this.omit(path, LOOP) }
-    const content = real === null ? { folder: frame.folder, name } : { real }
+    const item = this.#entry('dir', path, stat, real ?? frame.folder, verdict === 'empty' ? 'done' : 'inside')
+    if (verdict === 'empty') return { item }
     const access = real ?? joinAccess(frame.folder.access, name)
-    if (verdict === 'empty') return { item: this.#entry('dir', path, stat, content, access, 'done') }
     const { dev, ino } = stat
-    const enter: Folder = { parent: frame.folder, name, access, anchored: real !== null, dev, ino }
-    return { item: this.#entry('dir', path, stat, content, access, 'inside'), enter }
+    return { item, enter: { parent: frame.folder, name, access, anchored: real !== null, dev, ino } }
   }
 
-  #link(frame: Frame, name: Buffer, quick: Buffer, path: Buffer, stat: FileStat): Visit | null {
+  #link(frame: Frame, name: Buffer, quick: Buffer, path: Buffer, below: Buffer, stat: FileStat): Visit | null {
     const { follow, filter, disk } = this.#ctx
     const target = follow?.target(quick) ?? null
     if (target?.stat.kind === 'dir') {
       if (follow?.holds(target.real, this.#root.real)) return { item: this.omit(path, LOOP) }
-      return this.#folder(frame, name, path, target.stat, target.real)
+      return this.#folder(frame, name, path, below, target.stat, target.real)
     }
     const file = target?.stat.kind === 'file' ? target.stat : null
-    if (!filter.file(this.below(path), file, frame.included)) return null
+    if (!filter.file(below, file, frame.included)) return null
     if (this.#isOwn(file ?? stat)) return { item: this.omit(path, OWN, true) }
-    if (target !== null && file !== null) {
-      return { item: this.#entry('file', path, file, { real: target.real }, target.real, 'done') }
-    }
+    if (target !== null && file !== null) return { item: this.#entry('file', path, file, target.real, 'done') }
     try {
-      const link = disk.readlink(quick)
-      const access = joinAccess(frame.folder.access, name)
-      return { item: this.#entry('symlink', path, stat, { folder: frame.folder, name }, access, 'done', link) }
+      return { item: this.#entry('symlink', path, stat, frame.folder, 'done', disk.readlink(quick)) }
     } catch (error) {
       return { item: this.omit(path, causeOf(error)) }
     }
@@ -150,12 +145,12 @@ export class Visitor {
     kind: Entry['kind'],
     path: Buffer,
     stat: FileStat,
-    content: Content,
-    access: Buffer | null,
+    place: Folder | Buffer,
     phase: Phase,
     link?: Buffer,
   ): WalkEntry {
-    const { disk, folders } = this.#ctx
-    return new WalkEntry(disk, folders, { kind, path, below: this.below(path), stat, phase, content, access }, link)
+    const { disk, folders, label } = this.#ctx
+    const parts = { kind, path, label: label.length, stat, phase, place }
+    return new WalkEntry(disk, folders, link === undefined ? parts : { ...parts, link })
   }
 }

@@ -1,7 +1,8 @@
 import { asBackupError } from '../lib/errors.ts'
 import type { ProgramResult } from '../lib/program.ts'
 import { WalkEntry } from './entry.ts'
-import { readOutput, startGetfattr, type AttributeTools, type Found } from './getfattr.ts'
+import type { Folders } from './folders.ts'
+import { baseAt, Operands, readOutput, startGetfattr, type AttributeTools, type Base, type Found } from './getfattr.ts'
 import type { Omission, SourceItem } from './source.ts'
 import type { WalkItem } from './walk.ts'
 
@@ -29,10 +30,15 @@ export interface XattrContext {
   readonly told: Buffer | null
 }
 
-const NONE: Found = { attributes: new Map(), complaints: new Map() }
+const NONE: Found = { attributes: new Map(), complaints: new Map(), others: [] }
 
-/** The same items in the same order, entries with their attributes. */
-export async function* withXattrs(items: Generator<WalkItem>, ctx: XattrContext): AsyncGenerator<SourceItem> {
+/** The same items in the same order, entries with their attributes. Gives the walk's folders back at its end. */
+export async function* withXattrs(
+  items: Generator<WalkItem>,
+  folders: Folders,
+  ctx: XattrContext,
+): AsyncGenerator<SourceItem> {
+  using _ = folders
   const reader = new Reader(ctx)
   let size = FIRST
   let current: Window | null = new Window(items, size, reader)
@@ -42,7 +48,7 @@ export async function* withXattrs(items: Generator<WalkItem>, ctx: XattrContext)
       size = Math.min(size * 2, LARGEST)
       // After a pause the step may end: nothing is begun before it was handed over.
       if (current.goesOn) next = new Window(items, size, reader)
-      yield* reader.finish(current)
+      for (const item of await reader.finish(current)) yield item
       if (current.failure !== null) throw current.failure.error
       if (next === null && !current.ended) next = new Window(items, size, reader)
       current = next
@@ -102,12 +108,13 @@ class Window implements Disposable {
 }
 
 interface Reading extends Disposable {
-  readonly paths: readonly Buffer[]
+  readonly entries: readonly WalkEntry[]
   readonly result: Promise<ProgramResult>
 }
 
 class Reader {
   readonly #ctx: XattrContext
+  #base: Base | null = null
   /** After it failed once the program is not asked again by this process. */
   #failed: string | null = null
 
@@ -116,42 +123,41 @@ class Reader {
   }
 
   begin(entries: readonly WalkEntry[]): Reading | null {
-    const paths = entries.map((entry) => entry.access).filter((path) => path !== null)
-    return this.#failed === null ? this.#start(paths) : null
+    if (this.#failed !== null || entries.length === 0) return null
+    this.#base ??= baseAt(this.#ctx.root())
+    const operands = new Operands(this.#base)
+    const asked = entries.filter((entry) => operands.add(entry))
+    if (asked.length === 0) return null
+    const program = startGetfattr(this.#ctx.tools, operands.bytes, this.#base)
+    return { entries: asked, result: program.result, [Symbol.dispose]: () => program[Symbol.dispose]() }
   }
 
-  async *finish(window: Window): AsyncGenerator<SourceItem> {
+  /** The items of a window, with notes where attributes are missing. */
+  async finish(window: Window): Promise<readonly SourceItem[]> {
     const before = this.#failed
     const found = window.reading === null ? NONE : await this.#collect(window.reading)
+    for (const message of found.others) this.#ctx.log('warn', `getfattr: ${message}`)
     const broke = before === null ? this.#failed : null
-    let first = broke
+    const unasked = before === null && window.reading?.entries.length !== window.entries.length
+    if (found.attributes.size + found.complaints.size === 0 && broke === null && !unasked) return window.items
+    return this.#attach(window, found, broke, unasked ? new Set(window.reading?.entries) : null)
+  }
+
+  /** `broke`: why no attributes are read from here on. `asked`: the entries whose path a program can take, if not all. */
+  #attach(window: Window, found: Found, broke: string | null, asked: ReadonlySet<WalkEntry> | null): SourceItem[] {
+    const items: SourceItem[] = []
+    let trouble = broke
     for (const item of window.items) {
       if (item instanceof WalkEntry) {
-        const note = this.#attach(item, found, first)
-        first = null
-        if (note !== null) yield note
+        const attributes = found.attributes.get(item)
+        if (attributes !== undefined) item.xattrs = attributes
+        trouble ??= found.complaints.get(item) ?? (asked === null || asked.has(item) ? null : 'its path is too long')
+        if (trouble !== null && !this.#ctx.told?.equals(item.below)) items.push(note(item, trouble))
+        trouble = null
       }
-      yield item
+      items.push(item)
     }
-    for (const [path, message] of found.complaints) if (path === '') this.#ctx.log('warn', `getfattr: ${message}`)
-  }
-
-  /** Gives an entry its attributes, or says why it has none. */
-  #attach(entry: WalkEntry, found: Found, broke: string | null): Omission | null {
-    const key = entry.access?.toString('latin1')
-    const attributes = key === undefined ? undefined : found.attributes.get(key)
-    if (attributes !== undefined) entry.xattrs = attributes
-    const complaint = key === undefined ? 'its path is too long' : found.complaints.get(key)
-    const trouble = broke ?? complaint
-    if (trouble === undefined || this.#ctx.told?.equals(entry.below)) return null
-    const message = `extended attributes could not be read: ${trouble}`
-    return { type: 'omission', mark: entry.noteMark, path: entry.path, reason: 'metadata_not_kept', message }
-  }
-
-  #start(paths: readonly Buffer[]): Reading | null {
-    if (paths.length === 0) return null
-    const program = startGetfattr(this.#ctx.tools, paths, this.#ctx.root())
-    return { paths, result: program.result, [Symbol.dispose]: () => program[Symbol.dispose]() }
+    return items
   }
 
   async #collect(reading: Reading): Promise<Found> {
@@ -167,30 +173,39 @@ class Reader {
     } finally {
       this.#ctx.signal.removeEventListener('abort', give)
     }
-    if (result.overflow && reading.paths.length > 1) return this.#halve(reading.paths)
-    if (result.overflow)
-      return { ...NONE, complaints: new Map([[reading.paths[0]?.toString('latin1') ?? '', 'there are too many']]) }
+    if (result.overflow) return this.#halve(reading.entries)
     if (result.code === null) return this.#fail('getfattr did not answer in time')
     // 123: some call ended with 1–125, its messages say why. Above: getfattr was killed or cannot be run.
     if (result.code > 123) return this.#fail(`getfattr cannot be run (exit code ${result.code})`)
-    return readOutput(result, reading.paths, this.#ctx.root())
+    return this.#base === null ? NONE : readOutput(result, reading.entries, this.#base)
   }
 
-  async #halve(paths: readonly Buffer[]): Promise<Found> {
-    const middle = paths.length >> 1
-    const attributes = new Map<string, Readonly<Record<string, string>>>()
-    const complaints = new Map<string, string>()
-    for (const half of [paths.slice(0, middle), paths.slice(middle)]) {
-      const reading = this.#failed === null ? this.#start(half) : null
-      const found = reading === null ? NONE : await this.#collect(reading)
-      for (const [path, value] of found.attributes) attributes.set(path, value)
-      for (const [path, message] of found.complaints) complaints.set(path, message)
+  /** Too much for one answer. */
+  async #halve(entries: readonly WalkEntry[]): Promise<Found> {
+    const [first] = entries
+    if (first === undefined || entries.length === 1) {
+      return { ...NONE, complaints: new Map(first === undefined ? [] : [[first, 'there are too many']]) }
     }
-    return { attributes, complaints }
+    const middle = entries.length >> 1
+    const halves: Found[] = []
+    for (const half of [entries.slice(0, middle), entries.slice(middle)]) {
+      const reading = this.begin(half)
+      if (reading !== null) halves.push(await this.#collect(reading))
+    }
+    return {
+      attributes: new Map(halves.flatMap((half) => [...half.attributes])),
+      complaints: new Map(halves.flatMap((half) => [...half.complaints])),
+      others: halves.flatMap((half) => half.others),
+    }
   }
 
   #fail(message: string): Found {
     this.#failed ??= message
     return NONE
   }
+}
+
+function note(entry: WalkEntry, trouble: string): Omission {
+  const message = `extended attributes could not be read: ${trouble}`
+  return { type: 'omission', mark: entry.noteMark, path: entry.path, reason: 'metadata_not_kept', message }
 }

@@ -26,10 +26,17 @@ export const checkArchiveStage: StageFactory<Parts> = (parts): Stage => ({
       slot.phase = 'open'
       yield { step: 'opening the archive' }
     }
-    const archive = slot.phase === 'end' ? null : openChecked(ctx, parts, slot)
-    if (archive !== null) yield* checkContent(ctx, parts, archive, slot)
-    slot.phase = 'end'
-    yield* verdict(ctx, slot)
+    if (slot.phase !== 'end') {
+      const archive = openChecked(ctx, parts, slot)
+      if (archive !== null) yield* checkContent(ctx, parts, archive, slot)
+      slot.phase = 'end'
+      judge(ctx, slot)
+      for (const key of ['content', 'entry-hash', 'archive']) ctx.forget(key)
+      if (CHECK_FILES.manifest in ctx.job.files) ctx.drop(CHECK_FILES.manifest)
+      // What is thrown next must not take what was found with it.
+      if (slot.damaged > 0) yield { step: 'checking', durable: true }
+    }
+    if (slot.damaged > 0) throw new BackupError('VERIFY_FAILED', summary(slot), { data: { damaged: slot.damaged } })
   },
 })
 
@@ -102,13 +109,13 @@ async function* readManifest(ctx: StageContext, archive: OpenArchive, slot: Chec
   }
 }
 
-async function* verdict(ctx: StageContext, slot: CheckSlot): Steps {
+function judge(ctx: StageContext, slot: CheckSlot): void {
   const part = ctx.part('archive')
   part.status = slot.damaged === 0 ? 'completed' : 'failed'
-  if (slot.damaged === 0) return
+  if (slot.damaged > 0) part.error = summary(slot)
+}
+
+function summary(slot: CheckSlot): string {
   const more = slot.damaged > slot.names.length ? ` and ${slot.damaged - slot.names.length} more` : ''
-  const message = `${slot.damaged} damaged: ${slot.names.join(', ')}${more}`
-  part.error = message
-  yield { step: 'checking', durable: true }
-  throw new BackupError('VERIFY_FAILED', message, { data: { damaged: slot.damaged } })
+  return `${slot.damaged} damaged: ${slot.names.join(', ')}${more}`
 }

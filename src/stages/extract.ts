@@ -1,5 +1,4 @@
-import type { Stage, StageFactory, Steps } from '../engine/stage.ts'
-import type { StageContext } from '../engine/stage.ts'
+import type { Stage, StageContext, StageFactory, Steps } from '../engine/stage.ts'
 import type { Parts } from './parts.ts'
 import { extractEntries } from './restore/extraction.ts'
 import { Site } from './restore/site.ts'

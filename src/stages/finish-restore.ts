@@ -70,7 +70,8 @@ class Finish {
     }
     if (slot.phase === 'narrow') {
       yield* this.#narrow()
-      yield* this.#next('clean', 0)
+      // What is removed next must be needed by no record any more (law 6).
+      yield* this.#next('clean', 0, true)
     }
     await this.#clean()
   }
@@ -79,10 +80,10 @@ class Finish {
     return this.#ctx.file(FILES[name])
   }
 
-  async *#next(phase: FinishSlot['phase'], at: number): Steps {
+  async *#next(phase: FinishSlot['phase'], at: number, durable = false): Steps {
     this.#slot.phase = phase
     this.#slot.at = at
-    yield { step: 'finishing' }
+    yield { step: 'finishing', ...(durable ? { durable: true } : {}) }
   }
 
   async *#links(): Steps {
@@ -166,7 +167,7 @@ class Finish {
     const { root } = this.#tree
     sweepStaging(this.#ctx.disk, root.child('.').toString('utf8'), this.#ctx.job.id)
     await syncHandle(this.#ctx.disk, root.fd)
-    for (const key of ['archive', 'content', 'repeats']) this.#ctx.forget(key)
+    for (const key of ['content', 'repeats', 'archive']) this.#ctx.forget(key)
     for (const name of ['links', 'implied', 'folders', 'narrow', 'manifest', 'repeats'] as const) {
       if (FILES[name] in this.#ctx.job.files) this.#ctx.drop(FILES[name])
     }

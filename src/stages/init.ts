@@ -74,6 +74,11 @@ export function failPart(ctx: StageContext, label: string, error: BackupError): 
   ctx.warn('omitted', `source ${label}: ${error.message}`)
 }
 
+/** The source itself is not there any more, or closed to us. */
+export function isLostSource(error: unknown): error is BackupError {
+  return error instanceof BackupError && (error.code === 'SOURCE_NOT_FOUND' || error.code === 'SOURCE_UNREADABLE')
+}
+
 function openOutput(disk: Disk, output: string): FileStat {
   try {
     ensureFolder(disk, output)
@@ -132,7 +137,7 @@ function exists(disk: Disk, file: string): boolean {
     return true
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return false
-    throw error
+    throw asBackupError(error, `the output folder ${path.dirname(file)} cannot be used`, 'OUTPUT_UNWRITABLE')
   }
 }
 
@@ -143,9 +148,14 @@ async function* count(parts: BackupParts, spec: BackupSpec, slot: InitSlot, ctx:
     const source = spec.sources[slot.source]
     const label = labels[slot.source]
     if (source === undefined || label === undefined || ctx.part(label).status === 'failed') continue
-    yield* parts.countSource(source, label, own, ctx, (files, bytes) => {
-      slot.files += files
-      slot.bytes += bytes
-    })
+    try {
+      yield* parts.countSource(source, label, own, ctx, (files, bytes) => {
+        slot.files += files
+        slot.bytes += bytes
+      })
+    } catch (error) {
+      if (ctx.part(label).critical || !isLostSource(error)) throw error
+      failPart(ctx, label, error)
+    }
   }
 }

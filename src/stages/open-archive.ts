@@ -79,19 +79,14 @@ function begin(ctx: StageContext, archive: OpenArchive, identity: string): void 
   }
 }
 
-/** Whether names that differ in case only are one name in the target. */
+/** Whether names that differ in case only are one name in the target: the staging folder is asked by another spelling. */
 function isFolded(ctx: StageContext, target: string): boolean {
-  const { disk } = ctx
-  const probe = path.join(target, stagingName(ctx), 'case')
-  disk.close(disk.open(probe, 'create'))
   try {
-    disk.lstat(path.join(path.dirname(probe), 'CASE'))
+    ctx.disk.lstat(path.join(target, stagingName(ctx).toUpperCase()))
     return true
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error
     return false
-  } finally {
-    disk.unlink(probe)
   }
 }
 

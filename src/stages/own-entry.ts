@@ -1,6 +1,6 @@
+import { asBackupError } from '../lib/errors.ts'
 import type { AppendFile } from '../lib/append-file.ts'
 import type { FileStat } from '../lib/disk.ts'
-import { asBackupError } from '../lib/errors.ts'
 import type { Entry, Identity, OpenEntry } from '../source/source.ts'
 
 /** A complete work file as an entry of the archive. It cannot change: nobody else writes it. */

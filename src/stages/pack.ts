@@ -1,10 +1,11 @@
 import { displayName } from '../lib/entry-path.ts'
+import type { BackupError } from '../lib/errors.ts'
 import { encodeManifestLine } from '../archive/manifest.ts'
 import type { Progress, Stage, StageContext } from '../engine/stage.ts'
 import type { Entry, Mark, Omission, SourceItem } from '../source/source.ts'
 import type { Taken } from '../sink/sink.ts'
 import type { BackupParts } from './backup-parts.ts'
-import { backupSpec } from './init.ts'
+import { backupSpec, failPart, isLostSource } from './init.ts'
 
 interface PackSlot {
   source: number
@@ -32,11 +33,13 @@ export const packStage = (parts: BackupParts): Stage => ({
       const label = labels[slot.source]
       if (source !== undefined && label !== undefined && ctx.part(label).status !== 'failed') {
         ctx.part(label).status = 'running'
-        const items = (): AsyncIterable<SourceItem> => parts.openSource(source, label, own, ctx).items(slot.after)
+        const { critical } = ctx.part(label)
+        const walk = (): AsyncIterable<SourceItem> => parts.openSource(source, label, own, ctx).items(slot.after)
+        const items = (): AsyncIterable<SourceItem> => (critical ? walk() : untilLost(walk))
         for await (const progress of sink.feed(label, items, (item, taken) => take(ctx, slot, label, item, taken))) {
           yield withTotals(progress, ctx)
         }
-        ctx.part(label).status = 'completed'
+        if (ctx.part(label).status === 'running') ctx.part(label).status = 'completed'
       }
       // Before the yield: a step that always ends here must find something else to do next time.
       slot.source++
@@ -47,6 +50,21 @@ export const packStage = (parts: BackupParts): Stage => ({
   },
 })
 
+/** Why a source ended before its end, by the item that says so: what is in flight may outlive the step that read it. */
+const LOST = new WeakMap<SourceItem, BackupError>()
+
+/** A source that the run can do without: that it is gone, as a whole, is told in its turn. */
+async function* untilLost(walk: () => AsyncIterable<SourceItem>): AsyncGenerator<SourceItem, void, undefined> {
+  try {
+    yield* walk()
+  } catch (error) {
+    if (!isLostSource(error)) throw error
+    const item: SourceItem = { type: 'pause', message: error.message }
+    LOST.set(item, error)
+    yield item
+  }
+}
+
 function withTotals(progress: Progress, ctx: StageContext): Progress {
   const { bytesRead, bytesExpected, files, filesExpected } = ctx.job.totals
   // Small files cost by number, large ones by size.
@@ -56,7 +74,12 @@ function withTotals(progress: Progress, ctx: StageContext): Progress {
 
 /** Told at a safe point, in order: the mark moves together with what was stored. */
 function take(ctx: StageContext, slot: PackSlot, label: string, item: SourceItem, taken: Taken | null): void {
-  if (item.type === 'pause') return
+  if (item.type === 'pause') {
+    const lost = LOST.get(item)
+    if (lost !== undefined) failPart(ctx, label, lost)
+    slot.after = item.mark ?? slot.after
+    return
+  }
   slot.after = item.mark
   if (item.type === 'omission') return omit(ctx, slot, label, item)
   if (taken === null) return
@@ -75,7 +98,7 @@ function store(ctx: StageContext, label: string, entry: Entry, taken: Extract<Ta
       path: entry.path,
       type: entry.kind,
       size: taken.size,
-      mtimeNs: stat.mtimeNs,
+      mtimeNs: taken.mtimeNs,
       mode: stat.mode,
       uid: stat.uid,
       gid: stat.gid,

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import zlib from 'node:zlib'
 import fc from 'fast-check'
@@ -94,7 +95,7 @@ describe.each([0, 1, 2])('codec with %d helpers', (threads) => {
 describe('helpers', () => {
   it('do their share: more than one batch is in flight', async () => {
     using codec = createCodec({ threads: 1 })
-    expect(codec.width).toBe(3)
+    expect(codec.width).toBe(5)
     for (let i = 0; i < 8; i++) await packOne(codec, { bytes: zero, mode: 'block', level: 6 })
     let settled = 0
     const first = packOne(codec, { bytes: text, mode: 'block', level: 6 }).then(() => settled++)
@@ -102,6 +103,35 @@ describe('helpers', () => {
     expect(settled).toBe(0) // inline work would be done by now
     await first
     expect(settled).toBe(1)
+  })
+
+  it('are never given more than two batches: the next one is done at once by the caller', async () => {
+    using codec = createCodec({ threads: 1 })
+    for (let i = 0; i < 8; i++) await packOne(codec, { bytes: zero, mode: 'block', level: 6 })
+    const settled: number[] = []
+    const jobs = [0, 1, 2].map((n) =>
+      packOne(codec, { bytes: text, mode: 'block', level: 6 }).then(() => settled.push(n)),
+    )
+    for (let turn = 0; turn < 20; turn++) await Promise.resolve()
+    expect(settled).toEqual([2])
+    await Promise.all(jobs)
+    expect(settled).toEqual([2, 0, 1])
+  })
+
+  it.each([
+    ['idle', 'await work(); console.log("end")'],
+    ['waited for', 'void work().then(() => console.log("end"))'],
+    ['waited for by an await alone', 'await Promise.all([work(), work()]); console.log("end")'],
+  ])('never keep a process alive, but finish what it waits for: %s', (_name, script) => {
+    const url = new URL('../../src/archive/codec.ts', import.meta.url).href
+    const code = `
+      import { createCodec } from ${JSON.stringify(url)}
+      const codec = createCodec({ threads: 1 })
+      const bytes = Buffer.alloc(9 << 20, 'text ')
+      const work = () => codec.pack([{ bytes, mode: 'block', level: 1 }])
+      ${script}`
+    const done = spawnSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8', timeout: 50_000 })
+    expect([done.status, done.stdout.trim(), done.stderr]).toEqual([0, 'end', ''])
   })
 
   it.each([
@@ -166,6 +196,7 @@ describe('blocks', () => {
     const data = zlib.deflateRawSync(Buffer.alloc(64 * MIB))
     await expect(codec.unpack([{ data, method: 'deflate', size: MIB }])).rejects.toMatchObject({
       code: 'ARCHIVE_DAMAGED',
+      cause: { code: 'ERR_BUFFER_TOO_LARGE' },
     })
   })
 })
@@ -188,8 +219,9 @@ describe('crcCombine', () => {
       crc = crcCombine(crc, crc, length)
       length *= 2
     }
+    const one = zlib.crc32(zero)
     let slow = 0
-    for (let i = 0; i < 8192; i++) slow = crcCombine(slow, zlib.crc32(zero), MIB)
+    for (let i = 0; i < 8192; i++) slow = crcCombine(slow, one, MIB)
     expect(crc).toBe(slow)
     expect(crcCombine(7, 0, 2 ** 33)).toBe(crcCombine(crcCombine(7, 0, 2 ** 32), 0, 2 ** 32))
   })

@@ -138,6 +138,19 @@ describe('salvage', () => {
     expect(reader.damage.map(({ message }) => message).join()).toContain(`entry ${name}`)
   })
 
+  it('names an entry whose data is damaged where the chain breaks behind it', async () => {
+    const bytes = Buffer.from(archive.subarray(0, -5))
+    const [, , noise, blocks] = entryEnds()
+    if (noise === undefined || blocks === undefined) throw new Error('missing')
+    bytes[noise.end - 1] = (bytes[noise.end - 1] ?? 0) ^ 1
+    bytes.fill(0, noise.end, noise.end + 30)
+    const reader = openZip(memorySource(bytes), { salvage: true })
+    expect((await readAll(reader)).map(({ path }) => path)).toEqual(['d', 'd/text', 'link', 'empty'])
+    const named = reader.damage.map(({ message }) => message).join('\n')
+    expect(named).toContain('entry d/noise: its header or its data is damaged')
+    expect(named).toContain('entry d/blocks is in the directory, but its data was not found')
+  })
+
   it('keeps the first of two entries of one name, and says so', async () => {
     const bytes = buildZip([...items, { name: 'd/text', data: Buffer.from('other') }])
     for (const all of [bytes, bytes.subarray(0, -1)]) {

@@ -67,6 +67,13 @@ describe('openParts', () => {
     expect(open()).toBe(0)
   })
 
+  it('leaves no handle open when the archive is refused', () => {
+    write(buildParts(items, 4000).map((bytes, i) => (i === 3 ? Buffer.alloc(bytes.length) : bytes.subarray(0, -1))))
+    const { disk, open } = counting()
+    expect(() => openZip(openParts(disk, last))).toThrow(expect.objectContaining({ code: 'ARCHIVE_DAMAGED' }))
+    expect(open()).toBe(0)
+  })
+
   it('reads any range as the joined bytes hold it; what it gave stays', () => {
     const parts = buildParts(items, 5000)
     const whole = Buffer.concat(parts)
@@ -143,6 +150,7 @@ describe('openParts', () => {
 describe('salvage with a missing part', () => {
   it('gives every entry that lies whole in the others, and names the rest', async () => {
     const parts = buildParts(items, 8000)
+    let cut = 0
     const whole = new Map(items.map(({ name, data }) => [String(name), data]))
     for (let gone = 0; gone < parts.length; gone++) {
       write(parts)
@@ -153,9 +161,24 @@ describe('salvage with a missing part', () => {
       expect(found.length).toBeGreaterThan(0)
       for (const { path: name, data } of found) expect(data.equals(whole.get(name) ?? Buffer.alloc(1))).toBe(true)
       const named = reader.damage.map(({ message }) => message).join('\n')
+      if (named.includes('it lies partly in a missing part')) cut++
       for (const name of whole.keys()) {
         if (gone < parts.length - 1 && !found.some((f) => f.path === name)) expect(named).toContain(`entry ${name}`)
       }
     }
+    expect(cut).toBeGreaterThan(3)
+  })
+})
+
+describe('what may not be read', () => {
+  const refused = (): never => {
+    throw Object.assign(new Error('EACCES: permission denied'), { code: 'EACCES' })
+  }
+  it.each([
+    ['the file', { ...realDisk, open: refused }],
+    ['its folder', { ...realDisk, realpath: refused }],
+  ])('%s: it is called so, and not missing, damaged or a fault of ours', (_, disk) => {
+    write(buildParts(items))
+    expect(() => openParts(disk, last)).toThrow(expect.objectContaining({ code: 'SOURCE_UNREADABLE', retry: 'never' }))
   })
 })

@@ -63,7 +63,10 @@ describe('the bar', () => {
     bar.close()
     bar.state(jobState({ percent: 30 }), true)
     const all = written.join('')
-    expect(all).toContain('\r\u001b[Kwarning: left out: \\u001b]0;x\\u0007\n')
+    expect(all).toContain('warning: left out: \\u001b]0;x\\u0007\n')
+    // Taken away before, drawn again after the warning.
+    const [before, after] = all.split(/warning: .*\n/)
+    expect([before?.endsWith('\u001b8\u001b[1G\u001b[2K'), after?.includes('20 %')]).toEqual([true, true])
     expect(all).toContain('pack: a\\u001b[2Jb')
     expect(all).not.toContain('\u001b[2J')
     expect(all.lastIndexOf('\u001b[?25h')).toBeGreaterThan(all.lastIndexOf('\u001b[?25l'))

@@ -52,6 +52,7 @@ describe('exit codes and last lines', () => {
     const ran = await cli([...BACKUP, '--json'], { backend: new FakeBackend({ steps: 2, end }) })
     expect(ran.code).toBe(1)
     expect(ran.lines.at(-1)).toMatchObject({ status, error: { code: 'IO_ERROR' } })
+    expect(ran.err).toBe('error: the disk is broken [IO_ERROR]\n  hint: Check it.\n')
   })
 
   it('1: the call itself fails; the job is kept and the way on is told', async () => {

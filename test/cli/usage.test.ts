@@ -8,6 +8,8 @@ describe('wrong use ends with 2, says what and how, and starts nothing', () => {
     ['unknown flag', ['backup', '/a', '--to', '/b', '--fast']],
     ['no folder', ['backup']],
     ['no folder, with --to', ['backup', '--to', '/b']],
+    ['an empty folder name', ['backup', '', '--to', '/b']],
+    ['an empty --to', ['backup', '/a', '--to', '']],
     ['no --to', ['backup', '/a']],
     ['bad size', ['backup', '/a', '--to', '/b', '--part-size', '10X']],
     ['bad level', ['backup', '/a', '--to', '/b', '--level', '10']],

@@ -34,6 +34,7 @@ describe('backup, verify, restore', () => {
     expect(made.code).toBe(0)
     const end = final(made)
     expect(end).toMatchObject({ event: 'final', number: 1, status: 'completed', warnings: 0, error: null })
+    expect(end['totals']).toMatchObject({ files: 61, filesExpected: 61 })
     expect(end.id).toMatch(/^\d{8}-\d{6}-\d{6}$/)
     expect(end.artifacts?.map((a) => path.basename(a.path))).toEqual(['first.zip'])
     for (const { path: file, size, sha256: digest } of end.artifacts ?? []) {
@@ -80,7 +81,7 @@ describe('backup, verify, restore', () => {
 describe('stopping and going on', () => {
   it('SIGKILL: --resume finishes the same job; once more tells its end again', async () => {
     const p = place()
-    addBulk(p.site, 24)
+    addBulk(p.site, 16)
     let killed: Line | null = null
     const first = await ratchet(backup(p, '--slice', '60ms'), {
       onLine: (line, child) => {
@@ -104,7 +105,7 @@ describe('stopping and going on', () => {
     '%s: ends the running step, leaves with 130 and says how to go on',
     async (signal) => {
       const p = place()
-      addBulk(p.site, 24)
+      addBulk(p.site, 16)
       let sent = 0
       const stopped = await ratchet(backup(p, '--slice', '60ms'), {
         onLine: (line, child) => {
@@ -128,7 +129,7 @@ describe('stopping and going on', () => {
 
   it('step by step, each with the number it awaits', async () => {
     const p = place()
-    addBulk(p.site, 24)
+    addBulk(p.site, 16)
     await ratchet(backup(p, '--slice', '60ms'), { onLine: (_line, child) => void child.kill('SIGINT') })
     const shown = await ratchet(['show', '1', '--data', p.data, '--json'])
     expect(final(shown).status).toBe('running')
@@ -147,7 +148,7 @@ describe('stopping and going on', () => {
 describe('looking after jobs', () => {
   it('lists, shows, logs, cancels, deletes', async () => {
     const p = place()
-    addBulk(p.site, 24)
+    addBulk(p.site, 16)
     const on = (...argv: string[]): string[] => [...argv, '--data', p.data, '--json']
     await ratchet(backup(p, '--exclude', 'bulk'))
     await ratchet(backup(p, '--slice', '60ms'), { onLine: (_line, child) => void child.kill('SIGINT') })

@@ -213,6 +213,7 @@ export function newJob(number: number, spec: JobSpec, now: number): JobView {
     id: `20260629-121045-${String(number).padStart(6, '0')}`,
     kind: spec.kind,
     spec,
+    salt: 'salt',
     specHash: 'hash',
     plan,
     status: 'pending',

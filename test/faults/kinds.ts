@@ -1,4 +1,4 @@
-import { changes, mayFailWith, syncs, type Call, type Fault, type FaultCode } from '../helpers/fault-disk.ts'
+import { changes, mayFailWith, syncs, writes, type Call, type Fault, type FaultCode } from '../helpers/fault-disk.ts'
 
 type Code = Extract<FaultCode, 'ENOSPC' | 'EIO' | 'EROFS' | 'EMFILE'>
 
@@ -36,7 +36,7 @@ const fails = (code: Code, sticky: boolean, counts: Kind['counts'] = (call) => m
 
 export const KINDS: Readonly<Record<FaultKind, Kind>> = {
   'stop-before': stop('before'),
-  'stop-inside': stop('inside', (call) => call.name === 'write'),
+  'stop-inside': stop('inside', writes),
   'stop-after': stop('after'),
   power: stop('before'),
   twice: stop('before'),

@@ -13,7 +13,7 @@ import { openStages } from '../../src/step-parts.ts'
 import { benchSource, type SourceOptions } from './bench-source.ts'
 import { putFile } from './disk-tree.ts'
 import { FakeClock } from './fake-clock.ts'
-import { MemoryDisk } from './memory-disk.ts'
+import type { MemoryDisk } from './memory-disk.ts'
 import { sampleSpec } from './sample-job.ts'
 
 export const DATA = '/data'

@@ -49,20 +49,23 @@ export class Stopped extends Error {
 
 export const changes = (call: Call): boolean => call.changes
 export const everyCall = (): boolean => true
+export const writes = (call: Call): boolean => WRITES.has(call.name)
 export const syncs = (call: Call): boolean => SYNCS.has(call.name)
 
 const calls = (names: string): ReadonlySet<CallName> => new Set(names.split(' ') as CallName[])
 
 const DISK_CALLS = calls(
-  'open read write truncate datasync datasyncAsync fsync fsyncAsync close fstat lstat stat opendir readdir readlink ' +
+  'open read write writeAsync truncate datasync datasyncAsync fsync fsyncAsync close fstat lstat stat opendir readdir readlink ' +
     'realpath mkdir rmdir unlink rename link symlink fchmod fchown lchown futimes lutimes free',
 )
 const SYNCS = calls('datasync datasyncAsync fsync fsyncAsync')
 const CHANGES = calls(
-  'write truncate datasync datasyncAsync fsync fsyncAsync mkdir rmdir unlink rename link symlink ' +
+  'write writeAsync truncate datasync datasyncAsync fsync fsyncAsync mkdir rmdir unlink rename link symlink ' +
     'fchmod fchown lchown futimes lutimes',
 )
-const GROWS = calls('write mkdir link symlink rename datasync datasyncAsync fsync fsyncAsync')
+const GROWS = calls('write writeAsync mkdir link symlink rename datasync datasyncAsync fsync fsyncAsync')
+const WRITES = calls('write writeAsync')
+const LATER = calls('writeAsync datasyncAsync fsyncAsync')
 const OPENS = calls('open opendir readdir')
 
 /** Whether the system may answer this call so: a full disk refuses no read, and closing never runs out of handles. */
@@ -131,10 +134,10 @@ class Striker {
   }
 
   perform(name: CallName, method: Method, args: unknown[]): unknown {
-    const later = name === 'datasyncAsync' || name === 'fsyncAsync'
+    const later = LATER.has(name)
     try {
       const result = this.#perform(name, method, args)
-      return later ? (result as Promise<void>) : result
+      return result
     } catch (error) {
       if (later) return Promise.reject(error)
       throw error
@@ -172,7 +175,7 @@ class Striker {
     const stopped = new Stopped(call)
     this.dead = stopped
     if (!(result instanceof Promise)) throw stopped
-    // The sync runs to its end in the kernel, but nobody is there to be told.
+    // The call runs to its end in the kernel, but nobody is there to be told.
     return result.then(
       () => Promise.reject(stopped),
       () => Promise.reject(stopped),
@@ -187,9 +190,10 @@ class Striker {
 
   /** Half of a write; nothing of any other call. */
   #half(call: Call, method: Method, args: unknown[]): void {
-    if (call.name !== 'write' || call.length < 2) return
+    if (!writes(call) || call.length < 2) return
     const [fd, bytes, offset, length, position] = args
-    method(fd, bytes, offset, Math.floor((length as number) / 2), position)
+    const result = method(fd, bytes, offset, Math.floor((length as number) / 2), position)
+    if (result instanceof Promise) result.catch(() => 'the call fails anyway')
   }
 
   #done(call: Call, method: Method, args: unknown[]): unknown {
@@ -210,7 +214,7 @@ class Striker {
   }
 
   #shortened(call: Call, args: unknown[]): unknown[] {
-    const how = call.name === 'write' ? this.#plan.short?.writes : call.name === 'read' ? this.#plan.short?.reads : null
+    const how = writes(call) ? this.#plan.short?.writes : call.name === 'read' ? this.#plan.short?.reads : null
     if (how === undefined || how === null || call.length < 2) return args
     const part = how === 'half' ? Math.ceil(call.length / 2) : 1 + how.int(call.length)
     const shortened = [...args]
@@ -228,7 +232,7 @@ class Striker {
       name,
       changes: CHANGES.has(name) || mode === 'create',
       path: two ? `${path} → ${String(second as DiskPath)}` : path,
-      length: name === 'write' || name === 'read' ? (fourth as number) : 0,
+      length: WRITES.has(name) || name === 'read' ? (fourth as number) : 0,
       mode,
     }
   }

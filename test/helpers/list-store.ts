@@ -7,6 +7,7 @@ import { newListSlot, type ListSlot, type ListStore } from '../../src/source/lis
 export class TestListStore implements ListStore {
   readonly #disk: Disk
   readonly #folder: string
+  #record = JSON.stringify(newListSlot())
   #slot: ListSlot = newListSlot()
   #committed = new Map<string, number>()
   #open = new Map<string, AppendFile>()
@@ -57,7 +58,15 @@ export class TestListStore implements ListStore {
       file.close()
     }
     this.#open.clear()
-    this.#slot = JSON.parse(JSON.stringify(this.#slot)) as ListSlot
+    this.#record = JSON.stringify(this.#slot)
+    this.#slot = JSON.parse(this.#record) as ListSlot
+  }
+
+  /** A step that failed: slot and lengths go back to the last commit, the process lives on. */
+  fail(): void {
+    for (const file of this.#open.values()) file.close()
+    this.#open.clear()
+    this.#slot = JSON.parse(this.#record) as ListSlot
   }
 
   /** The process dies after a commit: only the record and the files are left. */

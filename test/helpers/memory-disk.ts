@@ -122,6 +122,11 @@ export class MemoryDisk implements Disk {
     return length === 0 ? 0 : this.#fs.write(node, position, bytes.subarray(offset, offset + length))
   }
 
+  /** Takes effect at once. */
+  async writeAsync(fd: number, bytes: Uint8Array, offset: number, length: number, position: number): Promise<number> {
+    return this.write(fd, bytes, offset, length, position)
+  }
+
   truncate(fd: number, length: number): void {
     const { node } = this.#writable(fd, 'ftruncate', 'EINVAL')
     if (node.kind !== 'file') throw systemError('EINVAL', 'ftruncate')

@@ -1,6 +1,6 @@
 import type { Disk, DiskPath, OpenMode } from '../../src/lib/disk.ts'
 import { systemError } from './memory/errno.ts'
-import { MemoryDisk } from './memory-disk.ts'
+import type { MemoryDisk } from './memory-disk.ts'
 
 const BLOCK = 4096
 
@@ -23,6 +23,17 @@ export function quotaDisk(inner: MemoryDisk, folder: string, quota: number): Quo
     state.peak = Math.max(state.peak, now)
     return state.quota - now
   }
+  const write: Disk['write'] = (fd, bytes, offset, length, position) => {
+    if (!inside.has(fd)) return inner.write(fd, bytes, offset, length, position)
+    const size = inner.fstat(fd).size
+    const has = Math.ceil(size / BLOCK) * BLOCK
+    const fits = Math.max(size, has + Math.max(0, Math.floor(room() / BLOCK) * BLOCK)) - position
+    const take = Math.min(length, Math.max(0, fits))
+    if (take === 0 && length > 0) throw systemError('ENOSPC', 'write')
+    const done = inner.write(fd, bytes, offset, take, position)
+    room()
+    return done
+  }
   const disk: Partial<Disk> = {
     open(at: DiskPath, mode: OpenMode): number {
       if (mode === 'create' && within(at) && room() < 0) throw systemError('ENOSPC', 'open', at.toString())
@@ -31,17 +42,8 @@ export function quotaDisk(inner: MemoryDisk, folder: string, quota: number): Quo
       else inside.delete(fd)
       return fd
     },
-    write(fd, bytes, offset, length, position): number {
-      if (!inside.has(fd)) return inner.write(fd, bytes, offset, length, position)
-      const size = inner.fstat(fd).size
-      const has = Math.ceil(size / BLOCK) * BLOCK
-      const fits = Math.max(size, has + Math.max(0, Math.floor(room() / BLOCK) * BLOCK)) - position
-      const take = Math.min(length, Math.max(0, fits))
-      if (take === 0 && length > 0) throw systemError('ENOSPC', 'write')
-      const done = inner.write(fd, bytes, offset, take, position)
-      room()
-      return done
-    },
+    write,
+    writeAsync: async (...call) => write(...call),
     mkdir(at, mode) {
       if (within(at) && room() < BLOCK) throw systemError('ENOSPC', 'mkdir', at.toString())
       inner.mkdir(at, mode)

@@ -26,6 +26,7 @@ export function sampleJob(spec: JobSpec): Job {
     number: 1,
     id: '20260629-121045-000001',
     kind: spec.kind,
+    salt: 'salt',
     specHash: 'test',
     plan: ['init'],
     status: 'running',

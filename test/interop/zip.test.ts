@@ -148,28 +148,29 @@ describe('we read', () => {
   })
 })
 
-describe.skipIf(process.env['RATCHET_LONG'] === undefined)('ZIP64 in earnest (set RATCHET_LONG)', () => {
-  it('an entry of 4.2 GiB, an entry behind it, and 70,000 entries', async () => {
-    const file = path.join(folder, 'wide.zip')
-    const count = writeWide(file, 4300, 70_000)
-    const out = passes('7z', 't', file)
-    expect(out).toContain('Everything is Ok')
-    expect(passes('unzip', '-tq', file)).toContain('No errors detected')
-    passes('bsdtar', '-tf', file)
-    const script =
-      'import sys,zipfile; z=zipfile.ZipFile(sys.argv[1]); assert z.testzip() is None; print(len(z.namelist()))'
-    expect(passes('python3', '-c', script, file).trim()).toBe(String(count))
-    using source = openParts(realDisk, file)
-    const reader = openZip(source)
-    expect(reader.count).toBe(count)
-    let crc = 0
-    for (const entry of reader.entries()) {
-      for await (const { bytes } of reader.content(entry)) crc = zlib.crc32(bytes, crc)
-      expect(crc).toBe(entry.crc)
-      break
-    }
-  }, 600_000)
-})
+if (process.env['RATCHET_LONG'] !== undefined)
+  describe('ZIP64 in earnest', () => {
+    it('an entry of 4.2 GiB, an entry behind it, and 70,000 entries', async () => {
+      const file = path.join(folder, 'wide.zip')
+      const count = writeWide(file, 4300, 70_000)
+      const out = passes('7z', 't', file)
+      expect(out).toContain('Everything is Ok')
+      expect(passes('unzip', '-tq', file)).toContain('No errors detected')
+      passes('bsdtar', '-tf', file)
+      const script =
+        'import sys,zipfile; z=zipfile.ZipFile(sys.argv[1]); assert z.testzip() is None; print(len(z.namelist()))'
+      expect(passes('python3', '-c', script, file).trim()).toBe(String(count))
+      using source = openParts(realDisk, file)
+      const reader = openZip(source)
+      expect(reader.count).toBe(count)
+      let crc = 0
+      for (const entry of reader.entries()) {
+        for await (const { bytes } of reader.content(entry)) crc = zlib.crc32(bytes, crc)
+        expect(crc).toBe(entry.crc)
+        break
+      }
+    }, 600_000)
+  })
 
 /** `blocks` MiB of zeros in one entry (a few MB deflated), then `small` empty files. */
 function writeWide(file: string, blocks: number, small: number): number {

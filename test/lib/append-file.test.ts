@@ -20,8 +20,13 @@ function diskWith(content: string): MemoryDisk {
   return disk
 }
 const onDisk = (disk: Disk): string => contentOf(disk, '/w').toString('latin1')
-/** What is left of a commit after a power cut that loses all else. */
-const durable = (disk: MemoryDisk): string => onDisk(disk.powerCut('lose'))
+/** What is left of a commit after a power cut that loses all else. The file's name is its caller's affair (`created`). */
+function durable(disk: MemoryDisk): string {
+  const fd = disk.open('/', 'dir')
+  disk.fsync(fd)
+  disk.close(fd)
+  return onDisk(disk.powerCut('lose'))
+}
 
 async function commit(file: AppendFile): Promise<number> {
   const length = await file.sync()
@@ -37,6 +42,16 @@ describe('opening', () => {
     expect([file.length, file.dirty, file.created]).toEqual([9, false, false])
     file.close()
     expect(disk.openDescriptors).toBe(0)
+  })
+  it('makes anew what holds nothing committed: a late owner may still write to the old file', () => {
+    const disk = diskWith('')
+    const late = disk.open('/w', 'update')
+    const file = AppendFile.open(disk, '/w', 0)
+    expect(file.created).toBe(true)
+    file.write(bytes('ours'))
+    file.flush()
+    disk.write(late, bytes('theirs'), 0, 6, 0)
+    expect(onDisk(disk)).toBe('ours')
   })
   it('asks whether the file is still ours before it cuts', () => {
     const disk = diskWith('committed, and a tail')

@@ -50,6 +50,12 @@ test('a program that is not there is an error of the system', async () => {
   await expect(startProgram('/nowhere/x', [], LIMITS).result).rejects.toMatchObject({ code: 'ENOENT' })
 })
 
+test('so is a working folder that is none, told the same way', async () => {
+  const running = startProgram('/bin/sh', ['-c', 'exit 0'], { ...LIMITS, cwd: '/dev/null' })
+  await expect(running.result).rejects.toMatchObject({ code: 'ENOTDIR' })
+  running[Symbol.dispose]()
+})
+
 test('disposing ends it', async () => {
   const running = startProgram('/bin/sh', ['-c', 'exec sleep 1000'], LIMITS)
   running[Symbol.dispose]()

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { AppendFile } from '../../src/lib/append-file.ts'
 import { realDisk } from '../../src/lib/disk.ts'
-import { MergedNames, readTable, writeRun, writeTable, type Name } from '../../src/source/name-list.ts'
+import { Batch, MergedNames, readTable, writeTable, type Name, type Run } from '../../src/source/name-list.ts'
 import { temporaryFolder } from '../helpers/tree.ts'
 
 const folder = temporaryFolder()
@@ -15,6 +15,12 @@ function readAll(names: MergedNames): string[] {
   const found: string[] = []
   for (let name = names.next(); name !== null; name = names.next()) found.push(name.name.toString('latin1'))
   return found
+}
+
+function writeRun(file: AppendFile, names: readonly Name[]): Run {
+  const batch = new Batch()
+  for (const name of names) batch.add(name)
+  return batch.write(file)
 }
 
 const nameOf = (text: string): Name => ({ name: Buffer.from(text, 'latin1'), kind: 'file' })
@@ -45,6 +51,17 @@ test('runs read back in order, each name once, from any name on', () => {
     ),
     { numRuns: 60 },
   )
+})
+
+test('a name that two runs hold is given once', () => {
+  const file = newFile()
+  const runs = [
+    ['a', 'b', 'b'],
+    ['b', 'c'],
+    ['a', 'c'],
+  ].map((names) => writeRun(file, names.map(nameOf)))
+  expect(readAll(new MergedNames(file, runs, null))).toEqual(['a', 'b', 'c'])
+  file.close()
 })
 
 test('kinds are kept as the folder told them', () => {

@@ -63,6 +63,15 @@ describe('a folder without the programs for attributes', () => {
   test.each(SOURCE_SUITE)('%s', async (_, holds) => holds(make))
 })
 
+describe('a single file with the programs for attributes', () => {
+  const make = (): Source =>
+    openDirectory(
+      { type: 'directory', path: path.join(root, 'a.txt'), label: 'one' },
+      { ...envFor(), tools: fakeTools(folder.path) },
+    )
+  test.each(SOURCE_SUITE)('%s', async (_, holds) => holds(make))
+})
+
 describe('a single file', () => {
   const make = (): Source =>
     openDirectory({ type: 'directory', path: path.join(root, 'a.txt'), label: 'one', xattrs: false }, envFor())

@@ -6,7 +6,7 @@ import type { JobView } from '../../src/engine/job.ts'
 import type { ProcessTable } from '../../src/engine/owner.ts'
 import { jobPaths } from '../../src/engine/paths.ts'
 import { PLANS } from '../../src/engine/plans.ts'
-import type { JobSpec, RestoreSpec, VerifySpec } from '../../src/engine/spec.ts'
+import type { JobSpec, Pacing, RestoreSpec, VerifySpec } from '../../src/engine/spec.ts'
 import type { Stage, StageName } from '../../src/engine/stage.ts'
 import { JobStore } from '../../src/engine/store.ts'
 import { takeStep } from '../../src/engine/take-step.ts'
@@ -43,8 +43,8 @@ const MIB = 1 << 20
 const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest()
 
 /** As the manifest writes it. */
-export function digestOf(data: Buffer): string {
-  if (data.length <= 16 * MIB) return `sha256:${sha256(data).toString('hex')}`
+export function digestOf(data: Buffer, blocks = data.length > 16 * MIB): string {
+  if (!blocks) return `sha256:${sha256(data).toString('hex')}`
   const outer = createHash('sha256')
   for (let at = 0; at < data.length; at += MIB) outer.update(sha256(data.subarray(at, at + MIB)))
   return `sha256-1m:${outer.digest('hex')}`
@@ -56,6 +56,8 @@ export interface TestItem extends Item {
   readonly uid?: number
   readonly gid?: number
   readonly xattrs?: Record<string, string>
+  /** The digest is over blocks, as for files above 16 MiB. */
+  readonly blocks?: boolean
   /** Changes the manifest's line, or leaves it out (null). */
   readonly line?: ((line: ManifestLine) => ManifestLine) | null
 }
@@ -71,7 +73,7 @@ export function manifestLine(item: TestItem): ManifestLine {
     mode: item.mode ?? { file: 0o100644, dir: 0o40755, symlink: 0o120777 }[kind],
     uid: item.uid ?? 0,
     gid: item.gid ?? 0,
-    digest: kind === 'dir' ? null : digestOf(data),
+    digest: kind === 'dir' ? null : digestOf(data, item.blocks),
     ...(item.xattrs === undefined ? {} : { xattrs: item.xattrs }),
   }
 }
@@ -148,6 +150,9 @@ export function verifySpecOf(
   return { kind: 'verify', ...COMMON, archive: place.archive, expected, ...more }
 }
 
+/** With a clock that goes on at every look: each step ends at its first safe point. */
+export const HASTY = { pacing: { minMs: 0, maxMs: 1, bias: 100 } } as const
+
 export interface RunOptions {
   readonly clock?: Clock
   readonly parts?: Partial<Parts>
@@ -156,6 +161,7 @@ export interface RunOptions {
   /** Called after each step that has not ended the job. */
   readonly between?: (step: number) => void
   readonly maxSteps?: number
+  readonly pacing?: Partial<Pacing>
 }
 
 export const processes: ProcessTable = { self: 'test|boot|1|1|0', boot: 'boot', state: () => 'gone' }
@@ -195,7 +201,7 @@ export async function runJob(disk: Disk, place: Place, spec: JobSpec, options: R
   let warm = new WarmStore()
   try {
     for (let step = 1; step <= (options.maxSteps ?? 2000); step++) {
-      await takeStep({ store, stages, warm }, { number }, new AbortController().signal)
+      await takeStep({ store, stages, warm }, { number, pacing: options.pacing ?? {} }, new AbortController().signal)
       const job = store.read(number)
       if (isEnded(job)) return job
       if (options.cold !== false) {
@@ -220,7 +226,10 @@ export function warningsOf(disk: Disk, place: Place, number = 1): string[] {
     return bytes
       .toString('utf8')
       .split('\n')
-      .filter((line) => / warn /i.test(line))
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as { level: string; message: string })
+      .filter((line) => line.level === 'warn')
+      .map((line) => line.message)
   } finally {
     disk.close(fd)
   }

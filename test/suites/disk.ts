@@ -147,6 +147,17 @@ export function diskSuite(name: string, make: () => DiskUnderTest): void {
         expect(contentOf(disk, at('a')).toString('latin1')).toBe('aYY\0')
         disk.close(fd)
       })
+      it('writes later', async () => {
+        const fd = disk.open(put('a', 'abcdef'), 'update')
+        const writes = [
+          disk.writeAsync(fd, Buffer.from('.XY.'), 1, 2, 1),
+          disk.writeAsync(fd, Buffer.from('Z'), 0, 1, 7),
+        ]
+        expect(await Promise.all(writes)).toEqual([2, 1])
+        disk.close(fd)
+        expect(contentOf(disk, at('a')).toString('latin1')).toBe('aXYdef\0Z')
+        await expect(disk.writeAsync(fd, Buffer.from('a'), 0, 1, 0)).rejects.toMatchObject({ code: 'EBADF' })
+      })
       it('syncs files and folders, now and later', async () => {
         const fd = disk.open(put('a'), 'update')
         const folder = disk.open(under.folder, 'dir')

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { errorLines } from '../failure.ts'
 import { finalLines, finalObject } from '../final.ts'
 import * as parse from '../parse.ts'
 import { numberOf } from '../session.ts'
@@ -20,4 +21,5 @@ async function show(session: Session, command: Command, ref: parse.JobRef): Prom
   const final = await finalObject(backend, state)
   if (session.json(command)) return session.printJson(final)
   session.print(...finalLines(state, final))
+  if (state.error !== null) session.print(...errorLines(state.error).map((line) => `  ${line}`))
 }

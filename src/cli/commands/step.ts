@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { exitCodeOf } from '../exit.ts'
+import { errorLines } from '../failure.ts'
 import { finalLines, finalObject } from '../final.ts'
 import { printable } from '../format.ts'
 import * as parse from '../parse.ts'
@@ -39,6 +40,7 @@ async function step(session: Session, command: Command, ref: parse.JobRef, optio
   const number = await numberOf(backend, ref)
   const state = await backend.step(number, defined({ expect: options.expect, pacing }))
   const final = await finalObject(backend, state)
+  if (state.error !== null) session.io.stderr.write(`${errorLines(state.error).join('\n')}\n`)
   if (state.ended || state.status === 'stalled') session.exitCode = exitCodeOf(state)
   if (session.json(command))
     return session.printJson({ ...final, sleepMs: state.sleepMs, messages: state.warnings.fresh })

@@ -33,7 +33,7 @@ export class BarReporter implements Reporter {
   readonly #err: Io['stderr']
   readonly #meter: Meter
   readonly #bar: SingleBar
-  #started = false
+  #drawn: { percent: number; payload: Payload } | null = null
   #closed = false
   #waiting: string | null = null
 
@@ -63,16 +63,15 @@ export class BarReporter implements Reporter {
       if (waiting !== null && waiting !== this.#waiting) this.note(waiting)
       this.#waiting = waiting
     }
-    const payload = this.#payload(state)
-    if (this.#started) return this.#bar.update(state.percent, payload)
-    this.#started = true
-    this.#bar.start(100, state.percent, payload)
+    this.#draw(state.percent, this.#payload(state))
   }
 
   note(message: string): void {
-    if (this.#started) this.#err.write('\r\u001b[K')
+    // The bar remembers where its line is: it is taken away and drawn anew below what scrolls past.
+    const drawn = this.#drawn
+    this.#bar.stop()
     this.#err.write(`${printable(message)}\n`)
-    if (this.#started) this.#bar.render()
+    if (drawn !== null && !this.#closed) this.#draw(drawn.percent, drawn.payload)
   }
 
   final(state: JobState, final: FinalObject): void {
@@ -81,9 +80,14 @@ export class BarReporter implements Reporter {
   }
 
   close(): void {
-    if (this.#started) this.#bar.stop()
-    this.#started = false
+    this.#bar.stop()
     this.#closed = true
+  }
+
+  #draw(percent: number, payload: Payload): void {
+    this.#drawn = { percent, payload }
+    if (this.#bar.isActive) this.#bar.update(percent, payload)
+    else this.#bar.start(100, percent, payload)
   }
 
   #payload(state: JobState): Payload {

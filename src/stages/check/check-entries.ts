@@ -9,7 +9,7 @@ import { ManifestCursor } from '../restore/manifest-cursor.ts'
 import type { Item } from '../restore/plan.ts'
 import type { Fault } from '../restore/report.ts'
 import { checkLarge } from './check-large.ts'
-import { CHECK_FILES, checkSlot, noteDamage, type CheckSlot } from './slot.ts'
+import { CHECK_FILES, checkSlot, countEntry, noteDamage, type CheckSlot } from './slot.ts'
 
 /** Lines of the manifest without an entry that are named between two safe points. */
 const LINES = 1000
@@ -95,20 +95,6 @@ function takeSmall(ctx: StageContext, group: Group): void {
   }
 }
 
-export function countEntry(ctx: StageContext, item: Item, fault: Fault | null): void {
-  const { entry } = item
-  if (fault !== null) {
-    ctx.part('archive').omitted++
-    noteDamage(ctx, entry.path, fault.message)
-    return
-  }
-  const part = ctx.part('archive')
-  ctx.count({ entries: 1, files: entry.kind === 'file' ? 1 : 0, bytesRead: entry.stored })
-  if (entry.kind !== 'file') return
-  part.files++
-  part.bytes += entry.size
-}
-
 function lost(ctx: StageContext, line: ManifestEntry): void {
   ctx.part('archive').omitted++
   noteDamage(ctx, line.path, 'the manifest lists it, and the archive does not hold it')
@@ -121,7 +107,7 @@ async function* checkRest(ctx: StageContext, cursor: ManifestCursor, missing: Ma
     for (const line of missing.splice(0)) lost(ctx, line)
     slot.line = cursor.position
     slot.misses = cursor.misses
-    yield { step: 'checking' }
+    if (more) yield { step: 'checking' }
   }
   if (cursor.broken) noteDamage(ctx, 'the manifest', 'it does not fit the archive')
 }

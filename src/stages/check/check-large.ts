@@ -3,6 +3,7 @@ import { crcCombine } from '../../archive/crc.ts'
 import { unpackEntry, type UnpackedPiece } from '../../archive/unpack-entry.ts'
 import type { StageContext, Steps } from '../../engine/stage.ts'
 import { displayName } from '../../lib/entry-path.ts'
+import { release } from '../../lib/release.ts'
 import { hashStart, WarmHash } from '../../lib/resumable-hash.ts'
 import type { OpenArchive } from '../parts.ts'
 import { BLOCK, ContentDigest } from '../restore/content-digest.ts'
@@ -10,8 +11,7 @@ import { contentFault } from '../restore/contents.ts'
 import type { Item } from '../restore/plan.ts'
 import { damageOf, type Fault } from '../restore/report.ts'
 import { WarmContent } from '../restore/warm-content.ts'
-import { countEntry } from './check-entries.ts'
-import { CHECK_FILES, checkSlot, type OpenEntry } from './slot.ts'
+import { CHECK_FILES, checkSlot, countEntry, type OpenEntry } from './slot.ts'
 
 /** Checks a large entry, with a safe point after each piece. */
 export async function* checkLarge(ctx: StageContext, archive: OpenArchive, codec: Codec, item: Item): Steps {
@@ -48,6 +48,7 @@ async function* readThrough(
       const next = await pieces.next()
       if (next.done === true) return check.finish()
       check.take(next.value)
+      if (next.value.owned) release(next.value.bytes)
       warm.keep(entry.index, check.at, pieces)
       kept = true
       yield { step: 'checking', substep: displayName(entry.path), done: entry.offset + check.at.stored }
@@ -89,7 +90,7 @@ class LargeCheck {
       if (open.hash.offset !== open.plain) check.#again()
     } else if (check.#blocks !== null && open.plain > 0) {
       const side = ctx.file(CHECK_FILES.blocks(open.index))
-      check.#blocks.load(side, open.plain / BLOCK)
+      check.#blocks.load(side, Math.ceil(open.plain / BLOCK))
     }
     return check
   }

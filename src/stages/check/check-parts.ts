@@ -4,6 +4,7 @@ import type { VerifySpec } from '../../engine/spec.ts'
 import { readFully } from '../../lib/disk.ts'
 import { asBackupError, BackupError, errnoOf } from '../../lib/errors.ts'
 import { hashStart, WarmHash } from '../../lib/resumable-hash.ts'
+import { orClose } from '../restore/handles.ts'
 import { checkSlot, noteDamage, verifySpec, type CheckSlot } from './slot.ts'
 
 const READ = 1 << 20
@@ -65,7 +66,7 @@ function openPart(ctx: StageContext, part: Expected): number | null {
     noteDamage(ctx, part.name, 'the part is missing')
     return null
   }
-  const { kind, size } = ctx.disk.fstat(fd)
+  const { kind, size } = orClose(ctx.disk, fd, () => ctx.disk.fstat(fd))
   if (kind === 'file' && size === part.size) return fd
   ctx.disk.close(fd)
   noteDamage(ctx, part.name, `it has ${size} bytes; ${part.size} were recorded`)

@@ -3,6 +3,8 @@ import type { VerifySpec } from '../../engine/spec.ts'
 import { BackupError } from '../../lib/errors.ts'
 import { displayName } from '../../lib/entry-path.ts'
 import { hashStart, type HashPosition } from '../../lib/resumable-hash.ts'
+import type { Item } from '../restore/plan.ts'
+import type { Fault } from '../restore/report.ts'
 import type { ManifestCopy } from '../restore/slots.ts'
 
 /** A large entry in the middle of which the last safe point was. */
@@ -70,4 +72,19 @@ export function noteDamage(ctx: StageContext, what: Buffer | string, message: st
   const name = typeof what === 'string' ? what : displayName(what, LONGEST)
   if (slot.damaged++ < WARNED) ctx.warn('damaged_entry', `${name}: ${message}`)
   if (slot.names.length < NAMED) slot.names.push(name)
+}
+
+/** What came of one entry. */
+export function countEntry(ctx: StageContext, item: Item, fault: Fault | null): void {
+  const { entry } = item
+  if (fault !== null) {
+    ctx.part('archive').omitted++
+    noteDamage(ctx, entry.path, fault.message)
+    return
+  }
+  const part = ctx.part('archive')
+  ctx.count({ entries: 1, files: entry.kind === 'file' ? 1 : 0, bytesRead: entry.stored })
+  if (entry.kind !== 'file') return
+  part.files++
+  part.bytes += entry.size
 }

@@ -1,7 +1,9 @@
 import type { StageContext } from '../../engine/stage.ts'
 import { writeFully } from '../../lib/disk.ts'
 import { BackupError, errnoOf } from '../../lib/errors.ts'
+import { release } from '../../lib/release.ts'
 import type { Parts } from '../parts.ts'
+import { Flight } from './flight.ts'
 import { type Folder, reachable } from './handles.ts'
 import { noteFolder, noteLink, type FolderNote, type LinkNote } from './lists.ts'
 import type { Metadata } from './metadata.ts'
@@ -18,14 +20,23 @@ type Action =
   | { readonly kind: 'link'; readonly item: Item; readonly note: LinkNote }
   | { readonly kind: 'fault'; readonly path: Buffer; readonly fault: Fault }
 
+/** Content handed over; `owned`: nothing else lies in its memory. */
+interface Given {
+  readonly bytes: Buffer
+  readonly owned: boolean
+}
+
 /** A staged file whose bytes are on their way to the disk. */
 interface Pending {
   readonly fd: number
-  done: Promise<unknown>
+  /** Null until its sync has begun. */
+  done: Promise<void> | null
 }
 
-/** Files from this size on are looked through for runs of zeros. Bytes. */
-const SPARSE_FROM = 64 << 10
+/** Files from this size on are written in the background, and looked through for runs of zeros. Bytes. */
+const LARGE_FROM = 64 << 10
+/** How much may be under way when more is unpacked. Bytes. */
+const IN_FLIGHT = 4 << 20
 
 /**
  * What has been unpacked since the last safe point. Nothing of it has its name yet: `place` waits
@@ -38,6 +49,7 @@ export class Batch implements AsyncDisposable {
   readonly #site: Site
   readonly #slot: ExtractSlot
   readonly #actions: Action[] = []
+  readonly #flight = new Flight()
   readonly #pending = new Set<Pending>()
   readonly #attributes: (Attributed & { readonly pending: Pending })[] = []
   readonly #ownFiles: ReadonlySet<string>
@@ -69,13 +81,23 @@ export class Batch implements AsyncDisposable {
     this.#actions.push({ kind: 'link', item, note })
   }
 
-  /** Writes a small file to the staging folder and begins to sync it. */
-  file(item: Item, bytes: Buffer, metadata: Metadata, xattrs: Record<string, string>): void {
+  /** Waits until there is room for more files. Throws if one could not be written. */
+  async room(): Promise<void> {
+    await this.#flight.room(IN_FLIGHT)
+  }
+
+  /** Writes a small file to the staging folder and syncs it, or begins to. The bytes are handed over. */
+  file(item: Item, given: Given, metadata: Metadata, xattrs: Record<string, string>): void {
     const { disk } = this.#ctx
+    const { bytes } = given
     const { name, fd } = this.#site.staging.create()
+    if (bytes.length >= LARGE_FROM) {
+      const pending = this.#take(item, name, fd)
+      this.#write(pending, given, () => this.#complete(pending, name, metadata, xattrs))
+      return
+    }
     try {
-      if (bytes.length < SPARSE_FROM) writeFully(disk, fd, bytes, 0)
-      else if (writeSparse(disk, fd, bytes, 0)) disk.truncate(fd, bytes.length)
+      writeFully(disk, fd, bytes, 0)
     } catch (error) {
       disk.close(fd)
       this.#site.staging.remove(name)
@@ -86,13 +108,7 @@ export class Batch implements AsyncDisposable {
 
   /** Takes over a complete file in the staging folder; its handle is closed here. */
   staged(item: Item, name: string, fd: number, metadata: Metadata, xattrs: Record<string, string>): void {
-    this.#actions.push({ kind: 'file', item, name })
-    this.#bytes += item.entry.size
-    const pending: Pending = { fd, done: Promise.resolve() }
-    this.#pending.add(pending)
-    applyMetadata(this.#ctx, fd, metadata)
-    if (Object.keys(xattrs).length > 0) this.#attributes.push({ file: name, xattrs, pending })
-    else this.#sync(pending)
+    this.#complete(this.#take(item, name, fd), name, metadata, xattrs)
   }
 
   /** A file that has its name already: an earlier process was killed after the rename. */
@@ -102,8 +118,10 @@ export class Batch implements AsyncDisposable {
 
   /** Gives everything its name, in order, once all of it is durable. */
   async place(): Promise<void> {
+    await this.#flight.landed()
     this.#setAttributes()
-    await this.#settle()
+    await this.#settled()
+    if (this.#failure !== null) throw this.#failure
     for (const action of this.#actions) this.#do(action)
     await this.#site.tree.sync()
     this.#actions.length = 0
@@ -112,8 +130,9 @@ export class Batch implements AsyncDisposable {
 
   /** Removes what has not been placed. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { pending } of this.#attributes) this.#sync(pending)
-    await Promise.allSettled([...this.#pending].map((pending) => pending.done))
+    await this.#flight.ended()
+    for (const pending of this.#pending) if (pending.done === null) this.#close(pending)
+    await this.#settled()
     for (const action of this.#actions) {
       if (action.kind !== 'file' || action.name === null || action.name === this.#slot.open?.name) continue
       this.#site.staging.remove(action.name)
@@ -121,25 +140,60 @@ export class Batch implements AsyncDisposable {
     this.#actions.length = 0
   }
 
-  #sync(pending: Pending): void {
+  #take(item: Item, name: string, fd: number): Pending {
+    const pending: Pending = { fd, done: null }
+    this.#actions.push({ kind: 'file', item, name })
+    this.#bytes += item.entry.size
+    this.#pending.add(pending)
+    return pending
+  }
+
+  /** Writes in the background; `then` follows on the complete file. What fails is thrown by `room` or `place`. */
+  #write({ fd }: Pending, { bytes, owned }: Given, then: () => void): void {
     const { disk } = this.#ctx
-    pending.done = disk.fsyncAsync(pending.fd).then(
-      () => this.#close(pending),
-      (error: unknown) => {
-        this.#failure ??= error // a file whose sync failed is never placed: `place` throws
-        this.#close(pending)
-      },
-    )
+    const size = bytes.length
+    const { hole, written } = writeSparse(disk, fd, bytes, 0)
+    const complete = written.then(() => {
+      if (hole) disk.truncate(fd, size)
+      then()
+    })
+    this.#flight.add(complete, size, () => {
+      if (owned) release(bytes)
+    })
+  }
+
+  /** Its content is there: what is left is metadata, and to be durable. */
+  #complete(pending: Pending, name: string, metadata: Metadata, xattrs: Record<string, string>): void {
+    applyMetadata(this.#ctx, pending.fd, metadata)
+    if (Object.keys(xattrs).length > 0) this.#attributes.push({ file: name, xattrs, pending })
+    else this.#sync(pending)
+  }
+
+  #sync(pending: Pending): void {
+    pending.done = this.#syncAndClose(pending)
+  }
+
+  /** Never rejects: a file whose sync failed is not placed, since `place` then throws what is kept here. */
+  async #syncAndClose(pending: Pending): Promise<void> {
+    try {
+      await this.#ctx.disk.fsyncAsync(pending.fd)
+    } catch (error) {
+      this.#failure ??= error
+    }
+    this.#close(pending)
   }
 
   #close(pending: Pending): void {
     this.#pending.delete(pending)
-    this.#ctx.disk.close(pending.fd)
+    try {
+      this.#ctx.disk.close(pending.fd)
+    } catch (error) {
+      this.#failure ??= error
+    }
   }
 
-  async #settle(): Promise<void> {
+  async #settled(): Promise<void> {
     while (this.#pending.size > 0) await Promise.all([...this.#pending].map((pending) => pending.done))
-    if (this.#failure !== null) throw this.#failure
   }
 
   #setAttributes(): void {

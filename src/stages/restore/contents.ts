@@ -15,7 +15,8 @@ export interface Wanted {
   readonly line: ManifestEntry | null
 }
 
-export type Content = { readonly bytes: Buffer } | { readonly fault: Fault }
+/** `owned`: the bytes have their memory to themselves. */
+export type Content = { readonly bytes: Buffer; readonly owned: boolean } | { readonly fault: Fault }
 
 const NOTHING = Buffer.alloc(0)
 
@@ -70,9 +71,12 @@ function jobOf(archive: OpenArchive, one: Wanted): UnpackJob | { fault: Fault } 
     }
     return null
   } catch (error) {
-    return { fault: damageOf(error) }
+    return isReadError(error) ? null : { fault: damageOf(error) }
   }
 }
+
+/** The disk of the archive failed once: it is asked a second time before the entry is given up. */
+export const isReadError = (error: unknown): boolean => error instanceof BackupError && error.code === 'IO_ERROR'
 
 /** Null if any of them does not unpack: then each is read by itself to find which. */
 async function unpackAll(codec: Codec, jobs: readonly UnpackJob[]): Promise<Unpacked[] | null> {
@@ -94,7 +98,7 @@ function proven(one: Wanted, { bytes, crc, sha256 }: Unpacked): Content {
     digest = blocks ? digestOf(expected, buffer) : `sha256:${Buffer.from(sha256).toString('hex')}`
   }
   const fault = contentFault(one, crc, digest)
-  return fault === null ? { bytes: buffer } : { fault }
+  return fault === null ? { bytes: buffer, owned: one.entry.method === 'deflate' } : { fault }
 }
 
 function digestOf(expected: string | null, bytes: Buffer): string | null {
@@ -103,15 +107,16 @@ function digestOf(expected: string | null, bytes: Buffer): string | null {
   return digest?.digest() ?? null
 }
 
-async function readAlone(archive: OpenArchive, one: Wanted): Promise<Content> {
+async function readAlone(archive: OpenArchive, one: Wanted, again = true): Promise<Content> {
   const pieces: Buffer[] = []
   try {
     for await (const piece of archive.content(one.entry)) pieces.push(Buffer.from(piece.bytes))
   } catch (error) {
+    if (again && isReadError(error)) return readAlone(archive, one, false)
     return { fault: damageOf(error) }
   }
   const bytes = pieces.length === 0 ? NOTHING : Buffer.concat(pieces)
   if (bytes.length !== one.entry.size) return { fault: damaged('the content is shorter than announced') }
   const fault = contentFault(one, zlib.crc32(bytes), digestOf(one.line?.digest ?? null, bytes))
-  return fault === null ? { bytes } : { fault }
+  return fault === null ? { bytes, owned: false } : { fault }
 }

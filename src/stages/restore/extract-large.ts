@@ -2,7 +2,8 @@ import { unpackEntry, type UnpackedPiece } from '../../archive/unpack-entry.ts'
 import type { Steps } from '../../engine/stage.ts'
 import { errnoOf } from '../../lib/errors.ts'
 import { displayName } from '../../lib/entry-path.ts'
-import { placeOf, samePlace } from './handles.ts'
+import { orClose, placeOf, samePlace } from './handles.ts'
+import { isReadError } from './contents.ts'
 import { LargeFile, openStaged } from './large-file.ts'
 import type { Item } from './plan.ts'
 import { damageOf, type Fault } from './report.ts'
@@ -29,7 +30,10 @@ export async function* extractLarge(work: ExtractWork, item: Item): Steps {
     batch.fault(item.entry.path, fault)
     site.staging.remove(file.name)
   } finally {
-    if (!taken) ctx.disk.close(file.fd)
+    if (!taken) {
+      await file.idle()
+      ctx.disk.close(file.fd)
+    }
   }
 }
 
@@ -40,7 +44,10 @@ function takeDone(work: ExtractWork, item: Item, open: OpenFile): boolean {
   if (fd === null && !isPlaced(work, item, open)) return false
   work.begin(item)
   if (fd === null) batch.placed(item)
-  else batch.staged(item, open.name, fd, work.metadata(item), work.xattrs(item))
+  else {
+    orClose(ctx.disk, fd, () => ctx.disk.truncate(fd, open.plain))
+    batch.staged(item, open.name, fd, work.metadata(item), work.xattrs(item))
+  }
   return true
 }
 
@@ -74,15 +81,22 @@ async function* openLarge(work: ExtractWork, item: Item, known: OpenFile | null)
 async function* fill(work: ExtractWork, file: LargeFile): Steps<Fault | null> {
   const { entry } = file.item
   const warm = work.ctx.keep('content', () => new WarmContent())
-  const pieces = warm.take(entry.index, file.at, () => unpackEntry(work.site.archive, entry, work.codec, file.at))
+  const begin = (): Pieces => unpackEntry(work.site.archive, entry, work.codec, file.at)
+  let pieces = warm.take(entry.index, file.at, begin)
   let kept = false
+  let again = true
   try {
     for (;;) {
       const next = await nextPiece(pieces)
-      if ('fault' in next) return next.fault
-      if (next.done === true) return file.finish()
-      file.write(next.value)
+      if ('error' in next && again && isReadError(next.error)) {
+        again = false
+        pieces = begin()
+        continue
+      }
+      if ('error' in next) return damageOf(next.error)
+      if (next.done === true) return await file.finish()
       work.inside += next.value.bytes.length
+      await file.write(next.value)
       if (file.at.plain >= entry.size || !(work.ctx.closing || work.due)) continue
       warm.keep(entry.index, file.at, pieces)
       kept = true
@@ -95,13 +109,13 @@ async function* fill(work: ExtractWork, file: LargeFile): Steps<Fault | null> {
   }
 }
 
-async function nextPiece(
-  pieces: AsyncGenerator<UnpackedPiece, void, undefined>,
-): Promise<IteratorResult<UnpackedPiece, void> | { fault: Fault }> {
+type Pieces = AsyncGenerator<UnpackedPiece, void, undefined>
+
+async function nextPiece(pieces: Pieces): Promise<IteratorResult<UnpackedPiece, void> | { error: unknown }> {
   try {
     return await pieces.next()
   } catch (error) {
-    return { fault: damageOf(error) }
+    return { error }
   }
 }
 
@@ -112,7 +126,7 @@ async function nextPiece(
 async function* cut(work: ExtractWork, file: LargeFile, done: boolean): Steps {
   await work.settle()
   work.slot.next = file.item.entry.index
-  work.slot.open = { ...(await file.cut()), done }
+  work.slot.open = { ...(await file.cut(work.site.staging)), done }
   yield { ...work.progress(file.at.plain), ...(done ? { durable: true } : {}) }
   work.resumed()
 }

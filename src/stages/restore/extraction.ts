@@ -29,11 +29,14 @@ export async function* extractEntries(work: ExtractWork): Steps {
       const group = await feed.next(!ctx.closing)
       if (group === null) break
       if (group.large) yield* extractLarge(work, group.items[0] as Item)
-      else addSmall(work, group)
+      else {
+        addSmall(work, group)
+        await work.batch.room()
+      }
       // What is in flight is finished first; then the step may end.
       if (ctx.closing ? feed.ahead === 0 : work.due) yield* place(work, ctx.closing)
     }
-    yield* place(work, false)
+    await work.settle() // no yield here: a step that ends where nothing is left to do would never get past it
     yield* reportRest(work, plan, cursor)
   } finally {
     await feed.abandon()
@@ -90,7 +93,7 @@ function addContent(work: ExtractWork, item: Item, content: Extract<Content, { b
     work.batch.link(item, { path: joined(item.components), target: content.bytes, metadata })
     return
   }
-  work.batch.file(item, content.bytes, metadata, work.xattrs(item))
+  work.batch.file(item, content, metadata, work.xattrs(item))
 }
 
 /** What the manifest lists after the last entry is missing too. */

@@ -46,7 +46,7 @@ export class Feed {
 
   /** The next group, or null after the last entry. `begin`: whether to read further ahead. */
   async next(begin: boolean): Promise<Group | null> {
-    const depth = begin ? this.#codec.width + 2 : 1
+    const depth = begin ? this.#codec.width : 1
     while (!this.#ended && this.#queue.length < depth) {
       const begun = this.#begin()
       if (begun === null) break

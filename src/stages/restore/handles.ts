@@ -38,10 +38,20 @@ export function reachable(folder: Folder): string {
 export const placeOf = (stat: FileStat): Place => ({ dev: String(stat.dev), ino: String(stat.ino) })
 export const samePlace = (a: Place, b: Place): boolean => a.dev === b.dev && a.ino === b.ino
 
+/** Does something with a handle just opened; if that fails, the handle is closed. */
+export function orClose<T>(disk: Disk, fd: number, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    disk.close(fd)
+    throw error
+  }
+}
+
 /** Opens a folder by its path; its last component must not be a link. */
 export function openFolder(disk: Disk, path: string): Folder {
   const fd = disk.open(path, 'dir')
-  return new Folder(fd, Buffer.from(path), handlesWork(disk, fd))
+  return orClose(disk, fd, () => new Folder(fd, Buffer.from(path), handlesWork(disk, fd)))
 }
 
 function handlesWork(disk: Disk, fd: number): boolean {
@@ -111,7 +121,15 @@ export class TargetTree implements Disposable {
       this.#levels.push({ name, folder })
       this.#trim()
     }
+    if (!folder.byHandle) this.#prove(folder)
     return { folder, unnamed }
+  }
+
+  /** Without handles the path must still lead to the folder that was opened. */
+  #prove(folder: Folder): void {
+    const there = this.#disk.lstat(folder.path)
+    if (samePlace(placeOf(there), placeOf(this.#disk.fstat(folder.fd)))) return
+    throw new BackupError('ENTRY_REFUSED', `${displayName(folder.path)} was replaced while it was in use`)
   }
 
   changed(folder: Folder): void {
@@ -186,7 +204,8 @@ export class TargetTree implements Disposable {
   #enter(parent: Folder, name: Buffer, make: boolean): { folder: Folder; unnamed: boolean } {
     try {
       const folder = openInside(this.#disk, parent, name)
-      return { folder, unnamed: make && this.#reclaim && this.#unnamed(folder) }
+      const unnamed = make && this.#reclaim && orClose(this.#disk, folder.fd, () => this.#unnamed(folder))
+      return { folder, unnamed }
     } catch (error) {
       const code = errnoOf(error)
       if (code === 'ENOTDIR' || code === 'ELOOP') throw inTheWay(name)
@@ -195,7 +214,7 @@ export class TargetTree implements Disposable {
     this.#disk.mkdir(parent.child(name), 0o700)
     this.changed(parent)
     const folder = openInside(this.#disk, parent, name)
-    this.#disk.fchmod(folder.fd, UNNAMED)
+    orClose(this.#disk, folder.fd, () => this.#disk.fchmod(folder.fd, UNNAMED))
     return { folder, unnamed: true }
   }
 

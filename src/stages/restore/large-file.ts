@@ -1,11 +1,13 @@
 import type { StageContext } from '../../engine/stage.ts'
 import { errnoOf } from '../../lib/errors.ts'
+import { release } from '../../lib/release.ts'
 import { crcCombine } from '../../archive/crc.ts'
 import type { UnpackedPiece } from '../../archive/unpack-entry.ts'
 import type { Restart } from '../../archive/reader.ts'
-import { BLOCK, ContentDigest, digestFor } from './content-digest.ts'
+import { BLOCK, type ContentDigest, digestFor } from './content-digest.ts'
 import { contentFault } from './contents.ts'
-import { placeOf, samePlace } from './handles.ts'
+import { Flight } from './flight.ts'
+import { orClose, placeOf, samePlace, syncHandle } from './handles.ts'
 import type { Item } from './plan.ts'
 import type { Fault } from './report.ts'
 import type { Staging } from './staging.ts'
@@ -14,6 +16,8 @@ import { writeSparse } from './sparse.ts'
 
 /** `sha256` covers at most this much, so that its state can be had again by reading. Bytes. */
 const WHOLE = 16 << 20
+/** Pieces are written in the background until this much is under way. Bytes. */
+const IN_FLIGHT = 2 << 20
 
 /**
  * A file that is written in several pieces, and perhaps in several processes: at a safe point its
@@ -23,12 +27,15 @@ export class LargeFile {
   readonly item: Item
   readonly name: string
   readonly fd: number
+  readonly #flight = new Flight()
   readonly #ctx: StageContext
   readonly #digest: ContentDigest | null
   #at: Restart
   #crc: number
   /** The end of what was written is a hole. */
   #hole = false
+  /** Its name in the staging folder is not durable yet. */
+  #fresh = true
 
   private constructor(ctx: StageContext, item: Item, fd: number, from: Restart, crc: number) {
     this.#ctx = ctx
@@ -50,36 +57,56 @@ export class LargeFile {
   static resume(ctx: StageContext, staging: Staging, item: Item, open: OpenFile): LargeFile | null {
     const fd = openStaged(ctx, staging, open)
     if (fd === null) return null
-    ctx.disk.truncate(fd, open.plain)
-    const file = new LargeFile(ctx, item, fd, { stored: open.stored, plain: open.plain }, open.crc)
-    if (file.#reload()) return file
-    ctx.disk.close(fd)
-    return null
+    const file = orClose(ctx.disk, fd, () => {
+      ctx.disk.truncate(fd, open.plain)
+      const made = new LargeFile(ctx, item, fd, { stored: open.stored, plain: open.plain }, open.crc)
+      return made.#reload() ? made : null
+    })
+    if (file === null) ctx.disk.close(fd)
+    return file
   }
 
   get at(): Restart {
     return this.#at
   }
 
-  write(piece: UnpackedPiece): void {
-    this.#hole = writeSparse(this.#ctx.disk, this.fd, piece.bytes, this.#at.plain)
-    this.#crc = crcCombine(this.#crc, piece.crc, piece.bytes.length)
+  /**
+   * Takes the next piece. Bytes of its own are written in the background and given back afterwards; others are
+   * written when this resolves. Also throws what failed since the last call.
+   */
+  async write(piece: UnpackedPiece): Promise<void> {
+    const { bytes, owned } = piece
+    const { hole, written } = writeSparse(this.#ctx.disk, this.fd, bytes, this.#at.plain)
+    const size = bytes.length // zero once they are given back
+    this.#flight.add(written, size, () => {
+      if (owned) release(bytes)
+    })
+    this.#hole = hole
+    this.#crc = crcCombine(this.#crc, piece.crc, size)
     this.#at = piece.next
-    if (this.#digest === null) return
-    if (this.#digest.blocks && piece.bytes.length === BLOCK && this.#digest.atBlock) this.#digest.block(piece.sha256)
-    else this.#digest.update(piece.bytes)
+    this.#digestPiece(piece)
+    await this.#flight.room(owned ? IN_FLIGHT : 0)
+  }
+
+  /** Before the handle may be closed. Never throws. */
+  async idle(): Promise<void> {
+    await this.#flight.ended()
   }
 
   /** Makes what is written durable and says where to go on. The pieces are whole blocks, so this is at a block's end. */
-  async cut(): Promise<OpenFile> {
+  async cut(staging: Staging): Promise<OpenFile> {
+    await this.#flight.landed()
     this.#lengthen()
     await this.#ctx.disk.fsyncAsync(this.fd)
+    if (this.#fresh) await syncHandle(this.#ctx.disk, staging.folder.fd)
+    this.#fresh = false
     if (this.#digest?.blocks === true) this.#digest.save(this.#ctx.file(FILES.blocks(this.item.entry.index)))
     return this.#note(false)
   }
 
-  /** After the last piece: null if all is proven. */
-  finish(): Fault | null {
+  /** After the last piece: null if all is written and proven. */
+  async finish(): Promise<Fault | null> {
+    await this.#flight.landed()
     this.#lengthen()
     if (this.#at.plain !== this.item.entry.size) {
       return { kind: 'damaged', message: 'the content is shorter than announced' }
@@ -95,6 +122,12 @@ export class LargeFile {
     const place = placeOf(this.#ctx.disk.fstat(this.fd))
     const { stored, plain } = this.#at
     return { ...place, index: this.item.entry.index, name: this.name, stored, plain, crc: this.#crc, done }
+  }
+
+  #digestPiece({ bytes, sha256 }: UnpackedPiece): void {
+    if (this.#digest === null) return
+    if (this.#digest.blocks && bytes.length === BLOCK && this.#digest.atBlock) this.#digest.block(sha256)
+    else this.#digest.update(bytes)
   }
 
   #lengthen(): void {
@@ -133,7 +166,7 @@ export function openStaged(ctx: StageContext, staging: Staging, open: OpenFile):
     if (errnoOf(error) === 'ENOENT') return null
     throw error
   }
-  const stat = ctx.disk.fstat(fd)
+  const stat = orClose(ctx.disk, fd, () => ctx.disk.fstat(fd))
   if (stat.kind === 'file' && samePlace(placeOf(stat), open) && stat.size >= open.plain) return fd
   ctx.disk.close(fd)
   return null

@@ -49,7 +49,7 @@ export function noteLink(file: AppendFile, note: LinkNote): void {
   append(file, { p: nameToJson(note.path), l: note.target.toString('base64'), m: packed(note.metadata) })
 }
 
-type Raw = { [key: string]: Json | undefined }
+type Raw = Record<string, Json | undefined>
 
 export function asFolder(raw: Raw): FolderNote {
   const x = raw['x']

@@ -3,6 +3,7 @@ import type { ArchiveEntry } from '../../archive/format.ts'
 import type { StageContext, Steps } from '../../engine/stage.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { OpenArchive } from '../parts.ts'
+import { damageOf } from './report.ts'
 import type { ManifestCopy } from './slots.ts'
 
 /**
@@ -28,9 +29,9 @@ export async function* copyManifest(
     if (copy.crc === entry.crc && copy.plain === entry.size) return true
     throw new BackupError('ARCHIVE_DAMAGED', 'its CRC differs')
   } catch (error) {
-    if (!(error instanceof BackupError) || error.code !== 'ARCHIVE_DAMAGED') throw error
+    const { message } = damageOf(error)
     file.rewind(0)
-    ctx.warn('damaged_entry', `the manifest cannot be read (${error.message}); entries are checked by their CRC alone`)
+    ctx.warn('damaged_entry', `the manifest cannot be read (${message}); entries are checked by their CRC alone`)
     yield { step: 'reading the manifest', durable: true }
     return false
   }

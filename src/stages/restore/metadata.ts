@@ -38,12 +38,12 @@ export function stripped(entry: ArchiveEntry, line: ManifestEntry | null, rules:
 }
 
 /**
- * Seconds as the system call wants them. Binary fractions fall short of most microseconds, and the call cuts
- * off: a quarter of a microsecond more (less, before 1970) makes it cut at the right one.
+ * Seconds as the system call wants them. Binary fractions fall short of most microseconds, and what is kept of
+ * them is cut off downwards, before 1970 too: a quarter of a microsecond more makes that end at the right one.
  */
 export function fromNanoseconds(ns: bigint): number {
   const us = ns / 1000n - (ns < 0n && ns % 1000n !== 0n ? 1n : 0n)
-  return (Number(us) + (us < 0n ? -0.25 : 0.25)) / 1e6
+  return (Number(us) + 0.25) / 1e6
 }
 
 export function fromSeconds(seconds: number): number {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { StageContext } from '../../engine/stage.ts'
 import { asBackupError, BackupError } from '../../lib/errors.ts'
 import type { OpenArchive, OpenOptions, Parts } from '../parts.ts'
-import { openFolder, placeOf, samePlace, TargetTree } from './handles.ts'
+import { openFolder, orClose, placeOf, samePlace, TargetTree } from './handles.ts'
 import { openStaging, type Staging } from './staging.ts'
 import { restoreSlot, restoreSpec } from './slots.ts'
 
@@ -53,10 +53,10 @@ export function openTarget(ctx: StageContext): TargetTree {
   } catch (error) {
     throw asBackupError(error, `the target ${target} cannot be opened`, 'TARGET_UNWRITABLE')
   }
-  if (known === null || !samePlace(known, placeOf(ctx.disk.fstat(root.fd)))) {
-    ctx.disk.close(root.fd)
+  orClose(ctx.disk, root.fd, () => {
+    if (known !== null && samePlace(known, placeOf(ctx.disk.fstat(root.fd)))) return
     throw new BackupError('TARGET_UNWRITABLE', `the target ${target} was replaced by another folder`)
-  }
+  })
   return new TargetTree(ctx.disk, root, mode === 'new')
 }
 

@@ -3,7 +3,7 @@ import type { StageContext } from '../../engine/stage.ts'
 import { asBackupError, BackupError, errnoOf } from '../../lib/errors.ts'
 import { removeTree, syncFolder } from '../../lib/durable-file.ts'
 import type { Disk } from '../../lib/disk.ts'
-import { type Folder, openInside, placeOf, samePlace } from './handles.ts'
+import { type Folder, openInside, orClose, placeOf, samePlace } from './handles.ts'
 import type { Place, RestoreSlot } from './slots.ts'
 import { stagingPrefix } from './target.ts'
 
@@ -46,10 +46,10 @@ export function openStaging(ctx: StageContext, root: Folder, slot: RestoreSlot):
   } catch (error) {
     throw asBackupError(error, `the work folder ${name} in the target is gone`, 'WORK_FILE_LOST')
   }
-  if (!samePlace(placeOf(ctx.disk.fstat(folder.fd)), staging)) {
-    ctx.disk.close(folder.fd)
+  orClose(ctx.disk, folder.fd, () => {
+    if (samePlace(placeOf(ctx.disk.fstat(folder.fd)), staging)) return
     throw new BackupError('WORK_FILE_LOST', `the work folder ${name} in the target was replaced by another`)
-  }
+  })
   return new Staging(ctx.disk, folder)
 }
 
@@ -100,7 +100,8 @@ export function sweepStaging(disk: Disk, target: string, jobId: string): void {
   try {
     names = disk.readdir(target)
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return
+    // What this account may not read was refused as a target: there is nothing of ours in it.
+    if (['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) return
     throw error
   }
   for (const name of names) {

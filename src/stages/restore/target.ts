@@ -26,7 +26,11 @@ export function checkTarget(ctx: StageContext, own: readonly string[]): void {
 /** What lies in the target that this job has not put there (a killed attempt may have made the staging folder). */
 function strangers(ctx: StageContext, target: string): number {
   const ours = stagingPrefix(ctx.job.id)
-  return ctx.disk.readdir(target).filter((name) => !name.toString('latin1').startsWith(ours)).length
+  try {
+    return ctx.disk.readdir(target).filter((name) => !name.toString('latin1').startsWith(ours)).length
+  } catch (error) {
+    throw asBackupError(error, `the target ${target} cannot be read`, 'TARGET_UNWRITABLE')
+  }
 }
 
 /** Folders in a target that belong to a job all begin so. */

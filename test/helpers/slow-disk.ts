@@ -1,0 +1,72 @@
+import type { Disk } from '../../src/lib/disk.ts'
+
+/** A disk on which background writes take a while, and which remembers handles closed under them. */
+export interface SlowDisk {
+  readonly disk: Disk
+  /** Most background writes under way at once. */
+  readonly most: number
+  /** Descriptors that were closed, synced or cut while a background write on them was under way. */
+  readonly early: readonly string[]
+  readonly failed: boolean
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** `fail`: the background write, 1-based, that fails with ENOSPC once its time has come. */
+export function slowDisk(inner: Disk, fail = 0): SlowDisk {
+  const writing = new Map<number, number>()
+  const early: string[] = []
+  let [count, now, most] = [0, 0, 0]
+  let failed = false
+  const add = (fd: number, by: number): void => {
+    writing.set(fd, (writing.get(fd) ?? 0) + by)
+    now += by
+    most = Math.max(most, now)
+  }
+  const check = (call: string, fd: number): void => {
+    if ((writing.get(fd) ?? 0) > 0) early.push(call)
+  }
+  const writeAsync: Disk['writeAsync'] = async (fd, bytes, offset, length, position) => {
+    const number = ++count
+    add(fd, 1)
+    try {
+      for (let i = 0; i < 5; i++) await turn()
+      failed ||= number === fail
+      if (number === fail) throw Object.assign(new Error('ENOSPC: write'), { code: 'ENOSPC', syscall: 'write' })
+      return inner.write(fd, bytes, offset, Math.ceil(length / 2), position)
+    } finally {
+      add(fd, -1)
+    }
+  }
+  const own: Partial<Disk> = {
+    writeAsync,
+    close(fd) {
+      check('close', fd)
+      inner.close(fd)
+    },
+    truncate(fd, length) {
+      check('truncate', fd)
+      inner.truncate(fd, length)
+    },
+    fsyncAsync(fd) {
+      check('fsync', fd)
+      return inner.fsyncAsync(fd)
+    },
+  }
+  const disk = new Proxy(inner, {
+    get(_, name) {
+      const method: unknown = Reflect.get(own, name) ?? Reflect.get(inner, name)
+      return typeof method === 'function' ? method.bind(inner) : method
+    },
+  })
+  return {
+    disk,
+    early,
+    get failed() {
+      return failed
+    },
+    get most() {
+      return most
+    },
+  }
+}
