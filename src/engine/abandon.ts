@@ -14,8 +14,9 @@ export function abandon(store: JobStore, house: House, held: HeldJob): void {
     const now = tryRead(store, held.job.number)
     if (now === null) return house.clear({ ...held.job, status: 'cancelled' }) // the job itself was deleted
     if (now.moving) return // whoever moves in sweeps, and our folders may still be the ones to move
+    const { spec: _, ...record } = now
     house.sweepOlder(now)
-    held.withdraw()
+    held.withdraw(record)
     if (isEnded(now)) house.clear(now)
   } catch (error) {
     if (errnoOf(error) === undefined) throw error

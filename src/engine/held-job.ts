@@ -1,6 +1,6 @@
 import { BackupError, errnoOf } from '../lib/errors.ts'
 import { removeIfThere, replaceFile } from '../lib/durable-file.ts'
-import type { Job } from './job.ts'
+import { isEnded, type Job } from './job.ts'
 import { isLeftover } from './paths.ts'
 import { encodeRecord, RecordFile } from './record.ts'
 import type { JobSpec } from './spec.ts'
@@ -99,17 +99,22 @@ export class HeldJob {
   settle(): void {
     const { disk, paths } = this.#store.deps
     const before = paths.state(this.#number, this.how.base)
-    if (this.how.base !== this.#epoch) replaceFile(disk, before, encodeRecord(this.job))
+    if (this.how.base !== this.#epoch) replaceFile(disk, before, encodeRecord(this.#told ?? this.job))
     // Whoever took the job from us goes back to our record at most, and may have swept this one already.
     if (this.#store.superseded(this.#number, this.#epoch)) removeIfThere(disk, before)
     this.sweep()
   }
 
-  /** Removes the record of a job that was lost to another owner, once nobody goes back to it any more. */
-  withdraw(): void {
+  /**
+   * The job is lost to `now`, and a last commit may have come too late: nobody shall go back to our record. If the
+   * job has ended, it becomes a second copy of how, as `settle` would have it.
+   */
+  withdraw(now: Job): void {
     const { disk, paths } = this.#store.deps
-    const newest = this.#store.epochs(this.#number).slice(-2)
-    if (!newest.includes(this.#epoch)) removeIfThere(disk, paths.state(this.#number, this.#epoch))
+    const ours = paths.state(this.#number, this.#epoch)
+    const before = this.#store.epochs(this.#number).at(-2)
+    if (before === this.#epoch && isEnded(now)) replaceFile(disk, ours, encodeRecord(now))
+    else removeIfThere(disk, ours)
   }
 
   #sweepTemporary(file: string): void {

@@ -45,10 +45,11 @@ export class JobLog {
 
   #open(): number {
     try {
-      return this.#disk.open(this.#path, 'update')
+      return this.#disk.open(this.#path, 'append')
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error
-      return this.#disk.open(this.#path, 'create')
+      this.#disk.close(this.#disk.open(this.#path, 'create'))
+      return this.#disk.open(this.#path, 'append')
     }
   }
 }

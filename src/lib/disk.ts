@@ -33,9 +33,10 @@ export interface FileStat {
 /**
  * `read`: an existing file, never through a link in the last component, never blocking on a FIFO.
  * `dir`: a folder's handle, no link. `update`: existing, read and write. `create`: new (EEXIST if
- * there), read and write, mode 0600.
+ * there), read and write, mode 0600. `append`: existing; writes go to the end as it is at that moment,
+ * whatever position they name, so that two writers never write over each other.
  */
-export type OpenMode = 'read' | 'dir' | 'update' | 'create'
+export type OpenMode = 'read' | 'dir' | 'update' | 'create' | 'append'
 
 export interface DirReader {
   /** The next name in the file system's own order, or null at the end. */
@@ -93,6 +94,7 @@ const FLAGS: Readonly<Record<OpenMode, number>> = {
   read: C.O_RDONLY | (C.O_NOFOLLOW ?? 0) | (C.O_NONBLOCK ?? 0),
   dir: C.O_RDONLY | (C.O_NOFOLLOW ?? 0) | (C.O_DIRECTORY ?? 0),
   update: C.O_RDWR | (C.O_NOFOLLOW ?? 0),
+  append: C.O_WRONLY | C.O_APPEND | (C.O_NOFOLLOW ?? 0),
   create: C.O_RDWR | C.O_CREAT | C.O_EXCL | (C.O_NOFOLLOW ?? 0),
 }
 

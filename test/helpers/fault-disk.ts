@@ -75,7 +75,10 @@ export function mayFailWith(call: Call, code: FaultCode): boolean {
     case 'EDQUOT':
       return GROWS.has(call.name) || (call.name === 'open' && call.mode === 'create')
     case 'EROFS':
-      return (call.changes && !SYNCS.has(call.name)) || (call.name === 'open' && call.mode === 'update')
+      return (
+        (call.changes && !SYNCS.has(call.name)) ||
+        (call.name === 'open' && (call.mode === 'update' || call.mode === 'append'))
+      )
     case 'EMFILE':
       return OPENS.has(call.name)
     case 'EIO':

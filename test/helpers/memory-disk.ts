@@ -86,7 +86,7 @@ export class MemoryDisk implements Disk {
     if (mode === 'dir' && node.kind !== 'dir') throw systemError('ENOTDIR', 'open', shown(at))
     if (node.kind === 'symlink') throw systemError('ELOOP', 'open', shown(at))
     if (node.kind === 'socket') throw systemError('ENXIO', 'open', shown(at))
-    if (mode === 'update' && node.kind === 'dir') throw systemError('EISDIR', 'open', shown(at))
+    if ((mode === 'update' || mode === 'append') && node.kind === 'dir') throw systemError('EISDIR', 'open', shown(at))
     return this.#allot(node, mode)
   }
 
@@ -116,10 +116,12 @@ export class MemoryDisk implements Disk {
   }
 
   write(fd: number, bytes: Uint8Array, offset: number, length: number, position: number): number {
-    const { node } = this.#writable(fd, 'write', 'EBADF')
+    const { node, mode } = this.#writable(fd, 'write', 'EBADF')
     if (node.kind !== 'file') throw systemError('ESPIPE', 'write')
     if (offset + length > bytes.length) throw new RangeError('write beyond the end of the buffer')
-    return length === 0 ? 0 : this.#fs.write(node, position, bytes.subarray(offset, offset + length))
+    return length === 0
+      ? 0
+      : this.#fs.write(node, mode === 'append' ? node.data.length : position, bytes.subarray(offset, offset + length))
   }
 
   /** Takes effect at once. */

@@ -54,6 +54,15 @@ export function diskSuite(name: string, make: () => DiskUnderTest): void {
         disk.close(fd)
         expect(codeOf(() => disk.open(at('a'), 'create'))).toBe('EEXIST')
       })
+      it('appends at the end as it is, whatever the position', () => {
+        put('a', 'one ')
+        const fds = [1, 2].map(() => disk.open(at('a'), 'append'))
+        for (const [i, fd] of fds.entries())
+          disk.write(fd, Buffer.from(i === 0 ? 'two ' : 'three'), 0, i === 0 ? 4 : 5, 0)
+        for (const fd of fds) disk.close(fd)
+        expect(contentOf(disk, at('a')).toString()).toBe('one two three')
+        expect(codeOf(() => disk.open(at('none'), 'append'))).toBe('ENOENT')
+      })
       it('says what is wrong with a path', () => {
         put('file')
         disk.mkdir(at('dir'), 0o700)

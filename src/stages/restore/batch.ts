@@ -33,6 +33,8 @@ interface Pending {
   done: Promise<void> | null
 }
 
+/** Complete files that may wait for their sync: their handles stay open. */
+const READY = 512
 /** Files from this size on are written in the background, and looked through for runs of zeros. Bytes. */
 const LARGE_FROM = 64 << 10
 /** How much may be under way when more is unpacked. Bytes. */
@@ -53,6 +55,8 @@ export class Batch implements AsyncDisposable {
   readonly #pending = new Set<Pending>()
   readonly #attributes: (Attributed & { readonly pending: Pending })[] = []
   readonly #ownFiles: ReadonlySet<string>
+  /** Complete files whose sync has not begun. */
+  readonly #ready: Pending[] = []
   #failure: unknown = null
   #bytes = 0
 
@@ -120,6 +124,7 @@ export class Batch implements AsyncDisposable {
   async place(): Promise<void> {
     await this.#flight.landed()
     this.#setAttributes()
+    this.#syncReady()
     await this.#settled()
     if (this.#failure !== null) throw this.#failure
     for (const action of this.#actions) this.#do(action)
@@ -131,6 +136,7 @@ export class Batch implements AsyncDisposable {
   /** Removes what has not been placed. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#flight.ended()
+    this.#ready.length = 0
     for (const pending of this.#pending) if (pending.done === null) this.#close(pending)
     await this.#settled()
     for (const action of this.#actions) {
@@ -166,7 +172,13 @@ export class Batch implements AsyncDisposable {
   #complete(pending: Pending, name: string, metadata: Metadata, xattrs: Record<string, string>): void {
     applyMetadata(this.#ctx, pending.fd, metadata)
     if (Object.keys(xattrs).length > 0) this.#attributes.push({ file: name, xattrs, pending })
-    else this.#sync(pending)
+    else this.#ready.push(pending)
+    if (this.#ready.length >= READY) this.#syncReady()
+  }
+
+  /** Together, not one by one: a sync commits the file system's journal, and making files waits for that. */
+  #syncReady(): void {
+    for (const pending of this.#ready.splice(0)) this.#sync(pending)
   }
 
   #sync(pending: Pending): void {

@@ -10,12 +10,12 @@ import { FILES, restoreSpec, type ExtractSlot } from './slots.ts'
 import { allowedAttributes } from './xattrs.ts'
 
 /** A batch is placed at the latest after this many bytes, entries or changed folders. */
-const BATCH_BYTES = 32 << 20
+const BATCH_BYTES = 64 << 20
 const BATCH_ENTRIES = 2000
 const BATCH_FOLDERS = 128
 /** Time between two safe points: a share of the slice, within bounds. Milliseconds. */
 const GAP_SHARE = 8
-const GAP_MOST = 200
+const GAP_MOST = 1000
 
 /** What small and large entries of one step share: the batch, and where the slot stands when it is placed. */
 export class ExtractWork {
