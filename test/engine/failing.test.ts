@@ -1,6 +1,6 @@
-import { outFolderPrefix } from '../../src/engine/paths.ts'
 import { describe, expect, it } from 'vitest'
 import type { JobView } from '../../src/engine/job.ts'
+import { outFolder } from '../../src/engine/paths.ts'
 import { BenchJob, bootProcess, type BenchProcess } from '../helpers/bench-job.ts'
 import { checkCompleted, leftovers, published, readJob } from '../helpers/bench-check.ts'
 import { TWO_BLOCKS } from '../helpers/bench-source.ts'
@@ -136,7 +136,7 @@ describe('a job that nobody steps any more', () => {
   it('leaves nothing for ever if its process died while clearing up, or before its first record', async () => {
     const job = new BenchJob(OPTIONS)
     const end = await job.drive()
-    job.disk.mkdir(`/out/${outFolderPrefix(end)}1`, 0o700)
+    job.disk.mkdir(outFolder('/out', end), 0o700)
     job.disk.close(job.disk.open('/data/jobs/1/reserve', 'create'))
     job.disk.mkdir('/data/jobs/2', 0o700)
     const late = new FakeClock({ wall: Date.UTC(2026, 6, 29) })

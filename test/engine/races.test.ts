@@ -83,7 +83,7 @@ describe('races', () => {
     const disk: Disk = {
       ...realDisk,
       readdir(folder) {
-        if (broken && String(folder) === world.output) throw systemError('EACCES', 'readdir')
+        if (broken && String(folder) === world.output) throw systemError('EIO', 'readdir')
         return realDisk.readdir(folder)
       },
     }
