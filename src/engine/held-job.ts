@@ -24,12 +24,14 @@ export class HeldJob {
   readonly #file: RecordFile
   readonly #number: number
   readonly #epoch: number
+  readonly #ended: boolean
   #told: Job | null = null
 
   constructor(store: JobStore, job: Job, spec: JobSpec, how: HeldHow) {
     this.#store = store
     this.#number = job.number
     this.#epoch = job.lease.epoch
+    this.#ended = isEnded(job)
     this.#file = new RecordFile(store.deps.disk, store.deps.paths.state(job.number, job.lease.epoch), job)
     this.spec = spec
     this.how = how
@@ -60,7 +62,8 @@ export class HeldJob {
    */
   commit(ttlMs: number, release = false): void {
     this.#ours()
-    this.job.updatedAt = this.#store.deps.clock.wall()
+    // Clearing up after an ended job changes nothing about it: its answer stays the same, to the letter.
+    if (!this.#ended) this.job.updatedAt = this.#store.deps.clock.wall()
     const { afterRelease = false } = this.job.lease
     this.job.lease = { ...this.#store.lease(this.#epoch, ttlMs), released: release, afterRelease }
     this.#file.commit()

@@ -64,8 +64,15 @@ interface Outcome {
 
 /** All that lies in the job's places but its log, which is read by people alone. */
 function visible(place: Place): Record<string, string> {
-  const { 'jobs/1/log.txt': _, ...rest } = contentOf(place.dataDir)
-  return { ...rest, ...Object.fromEntries(Object.entries(contentOf(place.output)).map(([k, v]) => [`out/${k}`, v])) }
+  const found = Object.entries(contentOf(place.dataDir))
+  // The record counts by what it says: clearing up after the end may put the same under a later epoch.
+  const rest = Object.fromEntries(found.filter(([name]) => !/^jobs\/1\/(log\.txt|state-\d+\.json)$/.test(name)))
+  const { lease: _, ...said } = storeIn(place.dataDir).read(1)
+  return {
+    ...rest,
+    record: JSON.stringify(said),
+    ...Object.fromEntries(Object.entries(contentOf(place.output)).map(([k, v]) => [`out/${k}`, v])),
+  }
 }
 
 const logOf = (place: Place): string[] =>
