@@ -124,8 +124,10 @@ export class JobStore {
     const taken = takenFrom(found.job, { ...this.lease(epoch, ttlMs), afterRelease, ...(claim ? { claim } : {}) })
     if (!createFileOnce(disk, paths.state(number, epoch), encodeRecord(taken))) throw busy(number, 'another process')
     // Look again: a slow contender may have created a name that was used and cleaned up meanwhile.
-    if (this.#newestEpoch(number) > epoch) {
-      removeIfThere(disk, paths.state(number, epoch))
+    const newest = this.#newestEpoch(number)
+    if (newest > epoch) {
+      // The next one after ours is somebody who went on from it.
+      if (newest > epoch + 1) removeIfThere(disk, paths.state(number, epoch))
       throw busy(number, 'another process')
     }
     if (!claim) return new HeldJob(this, taken, spec, found)

@@ -122,7 +122,7 @@ class StepRun {
     const { number } = this.#held.job
     const known = asBackupError(error, '')
     this.#warm[Symbol.dispose]()
-    if (this.#held.released) throw known // committed and told; only the cleaning up went wrong
+    if (this.#held.released) return this.#leaveLying(error)
     const lost = known.code === 'LEASE_LOST' || store.superseded(number, this.#held.epoch)
     if (lost) abandon(store, this.#house, this.#held)
     if (known.code === 'LEASE_LOST') throw known
@@ -139,6 +139,14 @@ class StepRun {
     this.#log.flush()
     this.#commitDespiteFullDisk()
     if (isEnded(job)) this.cleanUp()
+  }
+
+  /** Committed, and the answer stands: what could not be cleared up is for the next look at the job. */
+  #leaveLying(error: unknown): void {
+    const known = asBackupError(error, '')
+    if (!(error instanceof BackupError) && errnoOf(error) === undefined) throw known
+    this.#log.add('warn', `clearing up: ${known.code}: ${known.message}`)
+    this.#log.flush()
   }
 
   /** The last commit is on disk but its sync failed: it is written again, never synced again (R6). */
