@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -102,6 +103,23 @@ async function drive(
   }
 }
 
+const archivePathOf = (info: BackupInfo): string => info.artifacts.at(-1)?.path ?? ''
+
+const SCRIPT = 'installation/restore.mjs'
+
+/** The way back for whoever has nothing left but the archive: its script, taken out of it, and Node. */
+async function restoreAlone(client: RatchetClient, places: Places, info: BackupInfo): Promise<Comparison> {
+  const taken = path.join(places.restored, 'script')
+  const only = { patterns: [SCRIPT], skipInstallation: false, pacing: PACING }
+  await drive('script', (onProgress) =>
+    client.runRestore({ archive: info.number, target: taken, ...only }, { onProgress }),
+  )
+  const target = path.join(places.restored, 'alone')
+  const args = [path.join(taken, SCRIPT), archivePathOf(info), '--to', target, '--outside-links']
+  execFileSync(process.execPath, args, { stdio: 'ignore' })
+  return compareTrees(places.site, path.join(target, path.basename(places.site)))
+}
+
 const steps = (count: number): string => `${count} ${count === 1 ? 'step' : 'steps'}`
 const MiB = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MiB`
 
@@ -114,26 +132,29 @@ interface Told {
   verified: StepReply
   restored: string
   comparison: Comparison
+  /** Restored once more with nothing but the archive and Node. */
+  alone: Comparison
   seconds: number
 }
 
-function tenLines({ places, server, pids, info, kill, verified, restored, comparison, seconds }: Told): string[] {
+function tenLines(told: Told): string[] {
+  const { places, server, pids, info, kill, verified, restored, comparison, alone, seconds } = told
   const artifact = info.artifacts[0]
   const archive = artifact?.path ?? ''
   const killed =
     kill === null
       ? 'not: the backup was over too soon'
       : `SIGKILL at ${kill.percent} %, ${KILL_AFTER_MS} ms into step ${kill.step}; process ${pids[1]} took it from there`
-  const equal = comparison.differences.length === 0
+  const verdict = ({ differences }: Comparison): string => (differences.length === 0 ? 'no difference' : 'DIFFERENT')
   return [
     `source     ${comparison.entries} entries, ${MiB(comparison.bytes)} in ${places.site}`,
     `server     ${server.url}, process ${pids[0]}, stepped over HTTP in slices of ${PACING.maxMs} ms`,
     `killed     ${killed}`,
     `backup     ${info.outcome}, ${steps(info.current.stepNumber)}: ${archive} (${MiB(info.size)})`,
-    `sha256     ${artifact?.sha256 ?? ''}`,
     `verified   every byte of the archive read back, ${steps(verified.stepNumber)}`,
     `restored   to ${restored}`,
-    `compared   types, modes, times, link targets, content: ${equal ? 'no difference' : 'DIFFERENT'}${comparison.special > 0 ? ` (${comparison.special} sockets, FIFOs or devices not kept)` : ''}`,
+    `compared   types, modes, times, link targets, content: ${verdict(comparison)}${comparison.special > 0 ? ` (${comparison.special} sockets, FIFOs or devices not kept)` : ''}`,
+    `alone      the archive's own restore.mjs, without Ratchet, brought it back too: ${verdict(alone)}`,
     `look       npm run -s ratchet -- log ${info.number} --data ${places.data}`,
     `tidy up    rm -r ${places.folder}   (all of this took ${seconds.toFixed(0)} s)`,
   ]
@@ -163,6 +184,7 @@ async function main(): Promise<number> {
     await drive('restore', (onProgress) => client.runRestore(restore, { onProgress }))
     const restored = path.join(target, path.basename(places.site))
     const comparison = compareTrees(places.site, restored)
+    const alone = await restoreAlone(client, places, info)
     const seconds = Number(process.hrtime.bigint() - begun) / 1e9
     const told = {
       places,
@@ -173,11 +195,13 @@ async function main(): Promise<number> {
       verified,
       restored,
       comparison,
+      alone,
       seconds,
     } as const
     console.log(tenLines({ ...told, pids: [first, server.pid] }).join('\n'))
-    for (const difference of comparison.differences) console.error(`different  ${difference}`)
-    return comparison.differences.length === 0 ? 0 : 1
+    const differences = [...comparison.differences, ...alone.differences]
+    for (const difference of differences) console.error(`different  ${difference}`)
+    return differences.length === 0 ? 0 : 1
   } catch (error) {
     console.error(`what is there so far lies in ${places.folder}`)
     throw error

@@ -51,7 +51,8 @@ export async function measure(command: Command): Promise<Measured> {
 /** One contender. `prepare` runs before each run and `check` after it, both outside the time. */
 export interface Side {
   readonly name: string
-  readonly command: Command
+  /** Or what gives the command of the next run. */
+  readonly command: Command | (() => Command)
   prepare?(): void
   check?(measured: Measured): void
 }
@@ -73,7 +74,7 @@ export async function interleave(sides: readonly Side[], rounds: number): Promis
     for (const [i, side] of sides.entries()) {
       side.prepare?.()
       spawnSync('sync')
-      const measured = await measure(side.command)
+      const measured = await measure(typeof side.command === 'function' ? side.command() : side.command)
       side.check?.(measured)
       const label = round === 0 ? 'warm-up' : `run ${round}`
       const { wall, cpu, rss } = measured

@@ -4,8 +4,8 @@ import { benchRoot, makeCorpus, type CorpusName } from './corpus.ts'
 
 const HERE = path.dirname(import.meta.dirname)
 
-/** The command line as users run it from a checkout. */
-export const RATCHET = [process.execPath, path.join(HERE, 'src/cli/main.ts')] as const
+/** The command line as it is published: `npm run bench` builds it first. */
+export const RATCHET = [process.execPath, path.join(HERE, 'dist/cli/main.js')] as const
 
 /** A folder below the bench root, empty. */
 function fresh(name: string): string {

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import os from 'node:os'
 import path from 'node:path'
-import { createAccess } from './access/access.ts'
-import { AttemptGuard } from './access/guard.ts'
+import { openAccess } from './access/open.ts'
+import type { PasswordCost } from './access/password.ts'
+import type { SetupToken } from './access/setup.ts'
 import { openToken, type OpenedToken } from './access/token.ts'
 import { memoryCatalogue, openCatalogue, type Catalogue } from './engine/catalogue.ts'
 import { RatchetEngine } from './engine/engine.ts'
@@ -11,12 +12,10 @@ import { systemProcesses } from './engine/owner.ts'
 import { jobPaths } from './engine/paths.ts'
 import { LEASE_GRACE } from './engine/held-job.ts'
 import { inlineRunner, type StepRunner } from './engine/runner.ts'
-import type { Access, ProfileRun, Services } from './engine/services.ts'
+import type { ProfileRun, Services } from './engine/services.ts'
 import { JobStore } from './engine/store.ts'
 import { WarmStore } from './engine/warm.ts'
 import { WorkerRunner } from './engine/worker.ts'
-import { createHttpApp } from './facade/http.ts'
-import { listen } from './facade/listen.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
 import { realDisk, type Disk } from './lib/disk.ts'
 import { ensureFolder } from './lib/durable-file.ts'
@@ -25,7 +24,6 @@ import { createProfiles } from './settings/profiles.ts'
 import { createRoots } from './settings/roots.ts'
 import { loadSettings, type Settings } from './settings/settings.ts'
 import type { ThreadData } from './step-loop.ts'
-import { openStages } from './step-parts.ts'
 import { VERSION } from './version.ts'
 
 /** The composition root: with `step-parts.ts` the only file that knows every folder. */
@@ -43,6 +41,8 @@ export interface AppOptions {
   readonly leaseGraceMs?: number
   /** Steps run in this thread instead of a worker: tests, and short-lived programs. */
   readonly inline?: boolean
+  /** What hashing a password costs; default as `access/password.ts` says. */
+  readonly passwordCost?: PasswordCost
 }
 
 export interface App extends AsyncDisposable {
@@ -52,6 +52,8 @@ export interface App extends AsyncDisposable {
   readonly settings: Settings
   /** The admin token. Made when it is first asked for: the start of a server, not a run of the command line. */
   token(): OpenedToken
+  /** The setup token, made where there are no users yet: at the start of a server. */
+  setup(): SetupToken | null
   /** Starts a backup of a profile, with overrides; its paths are the local caller's own. */
   startBackup(request: ProfileRun & { profile?: number; key?: string }): Promise<JobView>
 }
@@ -59,7 +61,7 @@ export interface App extends AsyncDisposable {
 /** Steps that may run at once. */
 const STEP_THREADS = 4
 /** MiB of heap for a step thread; the rest of its memory are buffers. */
-const STEP_HEAP = 160
+const STEP_HEAP = 96
 
 export const defaultThreads = (): number => Math.max(0, Math.min(4, os.availableParallelism() - 1))
 
@@ -75,17 +77,29 @@ export async function createApp(options: AppOptions): Promise<App> {
   const store = new JobStore({ disk, clock, processes, paths: jobPaths(dataDir), graceMs })
   const runner =
     options.inline === true
-      ? inlineSteps(store, dataDir, threads)
+      ? await inlineSteps(store, dataDir, threads)
       : threadedSteps({ dataDir, nonce, threads, graceMs } satisfies ThreadData)
   const engine = new RatchetEngine({ store, runner, catalogue: catalogueFor(disk, dataDir) })
-  let opened: OpenedToken | null = null
-  const token = (): OpenedToken => (opened ??= openToken(disk, dataDir))
+  let host: OpenedToken | null = null
+  const token = (): OpenedToken => (host ??= openToken(disk, dataDir))
+  const hostToken = (): string => token().token
+  const { passwordCost } = options
+  const opened = openAccess({
+    disk,
+    clock,
+    dataDir,
+    hostToken,
+    traffic: settings.limits,
+    ...(passwordCost === undefined ? {} : { passwordCost }),
+  })
   const profiles = createProfiles({ disk, clock, folder: dataDir, host: os.hostname() })
   const services: Services = {
     engine,
     profiles,
     roots: createRoots(disk, settings.roots),
-    access: accessBy(token),
+    access: opened.access,
+    accounts: opened.accounts,
+    audit: opened.audit,
     version: VERSION,
   }
   return {
@@ -94,6 +108,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     dataDir,
     settings,
     token,
+    setup: opened.setup,
     startBackup({ profile, key, ...run }) {
       const spec = profiles.plan(profile ?? 1, run)
       return engine.start({ kind: 'backup', spec, ...(key === undefined ? {} : { key }) })
@@ -114,16 +129,8 @@ function makeDataFolder(disk: Disk, dataDir: string): void {
   }
 }
 
-function accessBy(token: () => OpenedToken): Access {
-  let access: Access | null = null
-  const open = (): Access => (access ??= createAccess(token().token))
-  return {
-    authenticate: (given) => open().authenticate(given),
-    allows: (session, role) => open().allows(session, role),
-  }
-}
-
-function inlineSteps(store: JobStore, dataDir: string, threads: number): StepRunner {
+async function inlineSteps(store: JobStore, dataDir: string, threads: number): Promise<StepRunner> {
+  const { openStages } = await import('./step-parts.ts') // a thread of its own loads them else
   const parts = openStages({ dataDir, threads })
   const runner = inlineRunner({ store, stages: parts.stages, warm: new WarmStore() })
   return {
@@ -138,9 +145,10 @@ function inlineSteps(store: JobStore, dataDir: string, threads: number): StepRun
 function threadedSteps(data: ThreadData): StepRunner {
   const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   return new WorkerRunner({
-    entry: new URL(`./step-thread.${ending}`, import.meta.url),
+    entry: new URL(`./step-loop.${ending}`, import.meta.url),
     data: { ...data },
     threads: STEP_THREADS,
+    clock: systemClock,
     heapMb: STEP_HEAP,
   })
 }
@@ -154,20 +162,39 @@ export interface Serving {
   readonly url: string
   readonly token: string
   readonly tokenIsNew: boolean
+  /** While there are no users. */
+  readonly setup: SetupToken | null
   close(): Promise<void>
 }
 
-/** Listens, and sweeps what was abandoned. */
+/** Listens, and sweeps what was abandoned. What serves HTTP is loaded here: the command line needs none of it. */
 export async function serve(
   app: App,
   options: { host: string; port: number; behindTlsProxy?: boolean },
 ): Promise<Serving> {
+  const [{ createHttpApp }, { listen }] = await Promise.all([import('./facade/http.ts'), import('./facade/listen.ts')])
   const { token, created } = app.token()
-  const guard = new AttemptGuard({ clock: systemClock })
-  const http = createHttpApp({ services: app.services, guard, hosts: app.settings.allowedHosts })
-  const { limits, listen: wish } = app.settings
+  const setup = app.setup()
+  const { limits, listen: wish, allowedHosts: hosts } = app.settings
+  const http = createHttpApp({ services: app.services, hosts, trustedProxies: wish.trustedProxies })
   const behindTlsProxy = options.behindTlsProxy ?? wish.behindTlsProxy
   const listening = await listen(http, { host: options.host, port: options.port, behindTlsProxy, limits })
   await app.engine.sweep()
-  return { url: listening.url, token, tokenIsNew: created, close: () => listening.close() }
+  const off = app.engine.events.on('finished', (job) => noteEnd(app, job))
+  return {
+    url: listening.url,
+    token,
+    tokenIsNew: created,
+    setup,
+    async close() {
+      await listening.close()
+      off()
+    },
+  }
+}
+
+/** The end of a job, which no call may have asked for. */
+function noteEnd(app: App, { kind, number, status, startedBy = '' }: JobView): void {
+  const place = { face: '', address: '', request: '' }
+  app.services.audit.note({ event: `${kind}.end`, actor: startedBy, object: `job:${number}`, result: status, ...place })
 }

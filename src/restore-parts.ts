@@ -3,6 +3,7 @@ import { openArchive } from './archive/open-archive.ts'
 import type { Codec } from './archive/codec.ts'
 import type { Stage } from './engine/stage.ts'
 import { realDisk } from './lib/disk.ts'
+import { GroupSync } from './lib/group-sync.ts'
 import { runProgram } from './lib/program.ts'
 import type { RestoreStageName } from './registry.ts'
 import { findProgram } from './source/getfattr.ts'
@@ -16,12 +17,15 @@ import type { Parts } from './stages/parts.ts'
 const PROGRAM = path.dirname(import.meta.dirname)
 
 export function restoreStages(dataDir: string, codec: Codec): Record<RestoreStageName, Stage> {
+  const sync = findProgram(realDisk, 'sync')
+  const together = sync === null ? null : new GroupSync(sync)
   const parts: Parts = {
     openArchive,
     codec: () => codec,
     ownPlaces: () => [dataDir, PROGRAM],
     setfattr: findProgram(realDisk, 'setfattr'),
     run: runProgram,
+    flush: together === null ? null : (folder) => together.flush(folder),
     root: process.geteuid?.() === 0,
   }
   return {

@@ -2,8 +2,9 @@ import path from 'node:path'
 import { createCodec, type Codec } from './archive/codec.ts'
 import { joinParts, type PartSource } from './archive/parts.ts'
 import type { ArchiveReader } from './archive/reader.ts'
-import { openZip } from './archive/zip-reader.ts'
 import type { Stage, StageContext, StageName } from './engine/stage.ts'
+import { SqliteDumper } from './dump/sqlite.ts'
+import { systemClock } from './lib/clock.ts'
 import { errnoOf } from './lib/errors.ts'
 import { formatNamed, stagesOf } from './registry.ts'
 import { restoreStages } from './restore-parts.ts'
@@ -15,6 +16,8 @@ import { dropLists, newListSlot, type ListSlot, type ListStore } from './source/
 import type { Source } from './source/source.ts'
 import type { BackupParts, PlaceId } from './stages/backup-parts.ts'
 import { backupSpec } from './stages/init.ts'
+import { restoreScript } from './installation/bundle.ts'
+import { restoreReadme } from './installation/readme.ts'
 import { proveParts } from './stages/prove-parts.ts'
 import { VERSION } from './version.ts'
 
@@ -34,7 +37,9 @@ export function openStages(options: { dataDir: string; threads: number }): StepP
 function backupParts(dataDir: string, codec: Codec): BackupParts {
   return {
     labels: labelsFor,
-    openSource: (spec, label, own, ctx) => releasing(openDirectory({ ...spec, label }, envOf(ctx, own)), ctx),
+    openSource: (spec, label, ctx, { own, databases }) =>
+      releasing(openDirectory({ ...spec, label }, { ...envOf(ctx, own), databases }), ctx),
+    openDumper: () => new SqliteDumper(systemClock),
     async *countSource(spec, label, own, ctx, count) {
       const key = `count-${label}`
       const state = ctx.slot(key, newCount)
@@ -47,13 +52,16 @@ function backupParts(dataDir: string, codec: Codec): BackupParts {
     },
     openSink(ctx) {
       const spec = backupSpec(ctx)
-      const { level, partSize } = spec
-      return new ArchiveSink(ctx, { format: formatNamed(spec.format), codec, partSize, level })
+      const { level, partSize, deflate } = spec
+      return new ArchiveSink(ctx, { format: formatNamed(spec.format), codec, partSize, level, deflate })
     },
-    partName: (base, index, count) => formatNamed('zip').partName(base, index, count),
+    partName: (ctx, base, index, count) => formatNamed(backupSpec(ctx).format).partName(base, index, count),
+    holdsCrc: (ctx) => formatNamed(backupSpec(ctx).format).writer.holdsCrc,
     ownPlaces: (ctx) => placesOf(ctx, [dataDir, backupSpec(ctx).output, ctx.folder('out')]),
     proveParts: (ctx, parts, done) => proveParts({ codec, open: openFinished }, ctx, parts, done),
     version: VERSION,
+    restoreScript,
+    restoreReadme,
   }
 }
 
@@ -63,7 +71,7 @@ type Finished = readonly { name: string; path: string; size: number }[]
 function openFinished(ctx: StageContext, parts: Finished): { bytes: PartSource; reader: ArchiveReader } {
   const entries = joinParts(ctx.disk, parts)
   try {
-    return { bytes: joinParts(ctx.disk, parts), reader: openZip(entries) }
+    return { bytes: joinParts(ctx.disk, parts), reader: formatNamed(backupSpec(ctx).format).open(entries) }
   } catch (error) {
     entries[Symbol.dispose]()
     throw error

@@ -17,6 +17,8 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['sink', 'source/source.ts', 'types: the entries it is fed'],
   ['sink', 'engine/stage.ts', 'types: what a resumable part may ask for'],
   ['stages', 'lib', 'stages read and write work files'],
+  ['dump', 'lib', 'a dumper is a process of its own and knows no job'],
+  ['stages', 'dump/dumper.ts', 'types: the dumper itself arrives through the factory'],
   ['stages', 'engine/stage.ts', 'types: what a stage is'],
   ['stages', 'engine/spec.ts', 'types: what was asked for'],
   ['stages', 'engine/job.ts', 'types: the words of warnings and parts'],
@@ -26,6 +28,7 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['stages', 'sink/part-writer.ts', 'the names of parts in the record'],
   ['stages', 'source/source.ts', 'types: sources arrive through the factory'],
   ['stages', 'archive', 'restore and verify read archives; the reader arrives through the factory'],
+  ['installation', 'lib', 'it reads its own script'],
   ['settings', 'lib', 'settings are durable files'],
   ['settings', 'engine/services.ts', 'types: it implements Profiles and Roots'],
   ['settings', 'engine/spec.ts', 'types: what a profile becomes'],
@@ -46,11 +49,12 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['cli', 'app.ts', 'embedded runs'],
   ['cli', 'engine/profile-schema.ts', 'the one schema of a profile'],
   ['cli', 'settings/settings.ts', 'the default port'],
+  ['cli', 'installation/bundle.ts', 'the script, for those who cannot get at it'],
   ['cli', 'version.ts', 'what --version prints'],
 ]
 
 /** The composition root: the only files that know every folder. */
-const ROOT = /^(app|main|index|registry|step-parts|restore-parts|step-thread|step-loop|version)\.ts$/
+const ROOT = /^(app|main|index|registry|step-parts|restore-parts|step-loop|version)\.ts$/
 
 function layerFaults(file: Source): string[] {
   const from = file.path.split('/')
@@ -67,22 +71,32 @@ function layerFaults(file: Source): string[] {
 }
 
 /** What goes through one door only. */
+/** A program of its own, for a machine without this one. */
+const SCRIPT = /^installation\/script\//
+
 const DOORS: readonly (readonly [what: RegExp, where: 'import' | 'code', files: RegExp, why: string])[] = [
   [/^(node:)?fs(\/promises)?$/, 'import', /^lib\/disk\.ts$/, 'a test can stop the world at every file call'],
-  [/^(node:)?child_process$/, 'import', /^lib\/program\.ts$/, 'no shell, bounded time, bounded output'],
+  [/^(node:)?child_process$/, 'import', /^lib\/(program|node-child)\.ts$/, 'no shell, bounded time, bounded output'],
   [
     /^(node:)?worker_threads$/,
     'import',
-    /^(step-loop|engine\/worker|archive\/codec(-[a-z]+)?)\.ts$/,
-    'threads are the business of two places',
+    /^(step-loop|lib\/thread|engine\/worker|archive\/codec(-[a-z]+)?|dump\/copy-loop)\.ts$/,
+    'threads are the business of few places, and started in one way',
   ],
   [/\bDate\.now\b|\bperformance\.now\b|\bnew Date\(\)|\bhrtime\b/g, 'code', /^lib\/clock\.ts$/, 'time can be replaced'],
   [/^express$|^helmet$|^json-rpc-2\.0$/, 'import', /^facade\//, 'wires stay at the edge'],
   [/^commander$|^cli-progress$/, 'import', /^cli\//, 'the command line stays at the edge'],
+  [
+    /^node:sqlite$/,
+    'import',
+    /^(dump|engine)\//,
+    'databases are opened in a process of their own, but for our own lists',
+  ],
   [/^picomatch$/, 'import', /^lib\//, 'one kind of pattern everywhere'],
 ]
 
 function doorFaults(file: Source): string[] {
+  if (SCRIPT.test(file.path)) return importsOf(file).filter((name) => !/^node:|^\.\/[\w-]+\.ts$/.test(name))
   return DOORS.filter(([, , files]) => !files.test(file.path)).flatMap(([what, where]) =>
     where === 'code'
       ? places(file, what, 'code')

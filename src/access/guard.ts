@@ -1,15 +1,21 @@
-import { isIPv6 } from 'node:net'
 import type { Clock } from '../lib/clock.ts'
+import { addressKey, isLoopback } from './address.ts'
 
 /**
- * Slows guessing down: after a few wrong tokens an address waits, longer each time. Monotonic time
- * only, so a jump of the clock frees nobody. A right token clears nothing: whoever shares its address
- * would guess on for free. Memory is bounded: beyond `maxAddresses` the one that failed longest ago is
- * forgotten.
+ * Slows guessing down, for all faces together. Three things are counted: failures of an address; of an
+ * account, from however many addresses; and of everybody. Monotonic time only, so a jump of the clock
+ * frees nobody. Memory is bounded: beyond the limits what failed longest ago is forgotten.
+ *
+ * - An address waits after a few failures, longer each time. A right secret clears nothing: whoever shares
+ *   its address would guess on for free.
+ * - An account counts each address that failed on it once, so that one guesser cannot lock its owner out
+ *   elsewhere; many addresses together make strangers wait.
+ * - Everybody together has a small allowance of failures. Once it is spent only this machine and addresses that have
+ *   shown a right secret before are listened to.
  */
 export interface GuardOptions {
   readonly clock: Clock
-  /** Wrong tokens before the first wait. */
+  /** Failures before the first wait. */
   readonly free?: number
   readonly firstDelayMs?: number
   readonly maxDelayMs?: number
@@ -18,12 +24,26 @@ export interface GuardOptions {
   /** After this long without a failure an address starts afresh. */
   readonly forgetMs?: number
   readonly maxAddresses?: number
+  /** Failures of everybody within `allowanceMs`. */
+  readonly allowance?: number
+  readonly allowanceMs?: number
 }
 
 interface Entry {
   failures: number
+  /** Being looked at: they count as failures until they are known not to be. */
+  pending: number
   blockedUntil: number
   lastFailure: number
+}
+
+/** An attempt that is being looked at. One of the three ends it. */
+export interface Attempt {
+  failed(): void
+  /** Nobody can say: it could not be looked at. */
+  undone(): void
+  /** The secret was right: the address is known from now on. */
+  passed(): void
 }
 
 const DEFAULTS = {
@@ -33,13 +53,22 @@ const DEFAULTS = {
   maxLoopbackDelayMs: 60_000,
   forgetMs: 30 * 60_000,
   maxAddresses: 4_096,
+  allowance: 25,
+  allowanceMs: 10 * 60_000,
 }
 
 export class AttemptGuard {
   readonly #clock: Clock
   readonly #options: typeof DEFAULTS
-  /** In the order of their last failure. */
+  /** Addresses, and accounts, in the order of their last failure. */
   readonly #entries = new Map<string, Entry>()
+  /** Which address failed on which account, and when. */
+  readonly #pairs = new Map<string, number>()
+  /** Addresses (`*|address`) and accounts at an address that were right once. */
+  readonly #known = new Set<string>()
+  /** Times of the failures of everybody, oldest first. */
+  readonly #all: number[] = []
+  #pending = 0
 
   constructor(options: GuardOptions) {
     const { clock, ...rest } = options
@@ -47,26 +76,118 @@ export class AttemptGuard {
     this.#options = { ...DEFAULTS, ...rest }
   }
 
-  /** How long this address must still wait before its token is looked at. Milliseconds; 0: go on. */
-  waitMs(address: string): number {
-    const entry = this.#entries.get(keyOf(address))
-    return entry === undefined ? 0 : Math.max(0, entry.blockedUntil - this.#clock.mono())
+  /**
+   * How long this address must still wait before its secret is looked at. Milliseconds; 0: go on. `exempt`: the
+   * allowance of everybody does not count, since the account cannot be hit upon by chance.
+   */
+  waitMs(address: string, account?: string, exempt = false): number {
+    const key = addressKey(address)
+    const own = this.#entryWait(key)
+    const listened = exempt || isLoopback(key) || this.#known.has(pair('*', key))
+    const everybody = listened ? 0 : this.#commonWait()
+    if (account === undefined || this.#known.has(pair(account, key))) return Math.max(own, everybody)
+    return Math.max(own, everybody, this.#entryWait(accountKey(account)))
   }
 
-  /** Notes a wrong token. */
-  failed(address: string): void {
-    const key = keyOf(address)
+  /**
+   * Before a secret is looked at, where that takes time: attempts under way count, so that a hundred at once
+   * are not a hundred for free. Only after `waitMs` has answered 0.
+   */
+  begin(address: string, account?: string): Attempt {
+    const keys = [addressKey(address), ...(account === undefined ? [] : [accountKey(account)])]
+    for (const key of keys) this.#entry(key).pending++
+    this.#pending++
+    const end = (): void => {
+      for (const key of keys) this.#release(key)
+      this.#pending--
+    }
+    return {
+      undone: end,
+      failed: () => {
+        end()
+        this.failed(address, account)
+      },
+      passed: () => {
+        end()
+        this.passed(address, account)
+      },
+    }
+  }
+
+  /** Notes a wrong secret. */
+  failed(address: string, account?: string): void {
+    const key = addressKey(address)
     const now = this.#clock.mono()
-    const known = this.#entries.get(key)
-    const fresh = known === undefined || now - known.lastFailure > this.#options.forgetMs
-    const failures = fresh ? 1 : known.failures + 1
-    this.#entries.delete(key)
-    this.#entries.set(key, { failures, lastFailure: now, blockedUntil: now + this.#delay(key, failures) })
-    this.#trim()
+    this.#all.push(now)
+    if (this.#all.length > this.#options.maxAddresses) this.#all.shift()
+    this.#fail(key, now)
+    if (account === undefined) return
+    const both = pair(account, key)
+    const before = this.#pairs.get(both)
+    this.#pairs.delete(both)
+    this.#pairs.set(both, now)
+    trim(this.#pairs, this.#options.maxAddresses)
+    if (before === undefined || now - before > this.#options.forgetMs) this.#fail(accountKey(account), now)
+  }
+
+  /** Notes a right one. */
+  passed(address: string, account?: string): void {
+    const key = addressKey(address)
+    for (const name of [pair('*', key), ...(account === undefined ? [] : [pair(account, key)])]) {
+      this.#known.delete(name)
+      this.#known.add(name)
+    }
+    trim(this.#known, this.#options.maxAddresses)
   }
 
   get size(): number {
     return this.#entries.size
+  }
+
+  #fail(key: string, now: number): void {
+    const known = this.#entries.get(key)
+    const fresh = known === undefined || now - known.lastFailure > this.#options.forgetMs
+    const failures = fresh ? 1 : known.failures + 1
+    const entry = { failures, pending: known?.pending ?? 0, lastFailure: now, blockedUntil: 0 }
+    entry.blockedUntil = now + this.#delay(key, failures)
+    this.#entries.delete(key)
+    this.#entries.set(key, entry)
+    trim(this.#entries, this.#options.maxAddresses)
+  }
+
+  #entry(key: string): Entry {
+    const known = this.#entries.get(key)
+    if (known !== undefined) return known
+    const entry = { failures: 0, pending: 0, blockedUntil: 0, lastFailure: this.#clock.mono() }
+    this.#entries.set(key, entry)
+    trim(this.#entries, this.#options.maxAddresses)
+    return entry
+  }
+
+  /** An address that was right at once leaves nothing behind: it must push nobody out who failed. */
+  #release(key: string): void {
+    const entry = this.#entries.get(key)
+    if (entry === undefined) return
+    entry.pending = Math.max(0, entry.pending - 1)
+    if (entry.pending === 0 && entry.failures === 0) this.#entries.delete(key)
+  }
+
+  #entryWait(key: string): number {
+    const entry = this.#entries.get(key)
+    if (entry === undefined) return 0
+    const { free, firstDelayMs } = this.#options
+    // Whoever has failed before is looked at one at a time.
+    const crowded = entry.pending > 0 && entry.failures + entry.pending >= free
+    return Math.max(crowded ? firstDelayMs : 0, entry.blockedUntil - this.#clock.mono())
+  }
+
+  #commonWait(): number {
+    const { allowance, allowanceMs, firstDelayMs } = this.#options
+    const now = this.#clock.mono()
+    while (this.#all[0] !== undefined && this.#all[0] <= now - allowanceMs) this.#all.shift()
+    if (this.#all.length + this.#pending < allowance) return 0
+    const leaves = this.#all[this.#all.length + this.#pending - allowance]
+    return leaves === undefined ? firstDelayMs : Math.max(firstDelayMs, leaves + allowanceMs - now)
   }
 
   #delay(key: string, failures: number): number {
@@ -75,26 +196,14 @@ export class AttemptGuard {
     const most = isLoopback(key) ? Math.min(maxLoopbackDelayMs, maxDelayMs) : maxDelayMs
     return Math.min(most, firstDelayMs * 2 ** Math.min(30, failures - free))
   }
-
-  #trim(): void {
-    for (const key of this.#entries.keys()) {
-      if (this.#entries.size <= this.#options.maxAddresses) return
-      this.#entries.delete(key)
-    }
-  }
 }
 
-export const isLoopback = (address: string): boolean => address === '::1' || /^127(\.\d{1,3}){3}$/.test(address)
+const accountKey = (account: string): string => `account ${account}`
+const pair = (account: string, key: string): string => `${account}|${key}`
 
-/** One key for what one guesser can easily vary: a mapped IPv4 address is that address, an IPv6 one its /64. */
-function keyOf(address: string): string {
-  const plain = address.toLowerCase().replace(/%.*$/, '')
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(plain)?.[1]
-  if (mapped !== undefined) return mapped
-  if (!isIPv6(plain) || plain === '::1') return plain
-  const [head = '', tail] = plain.split('::')
-  const left = head === '' ? [] : head.split(':')
-  const right = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - left.length - right.length)
-  return [...left, ...Array.from({ length: zeros }, () => '0'), ...right].slice(0, 4).join(':') + '::/64'
+function trim(map: Map<string, unknown> | Set<string>, most: number): void {
+  for (const key of map.keys()) {
+    if (map.size <= most) return
+    map.delete(key)
+  }
 }

@@ -1,4 +1,5 @@
-import { MessageChannel, receiveMessageOnPort, Worker, type MessagePort } from 'node:worker_threads'
+import { MessageChannel, receiveMessageOnPort, type MessagePort, type Worker } from 'node:worker_threads'
+import { startThread } from '../lib/thread.ts'
 import { bufferFor, toRequest, type Reply, type Work } from './codec-messages.ts'
 
 /** A batch that waits for its answer. `settle(null)`: the helper died, do it elsewhere. */
@@ -9,8 +10,10 @@ export interface Pending {
 
 /** MiB: short-lived buffers are freed when the young generation is full, so it is kept small. */
 const YOUNG = 2
+/** MiB, a multiple of what a helper needs: how soon V8 collects the old generation depends on it. */
+const OLD = 48
 
-const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './codec-thread.ts' : './codec-thread.js', import.meta.url)
+const ENTRY = new URL(import.meta.url.endsWith('.ts') ? './codec-loop.ts' : './codec-loop.js', import.meta.url)
 
 /**
  * One helper thread. It holds the process alive only while an answer is awaited; an idle one never
@@ -29,11 +32,11 @@ export class Helper {
   constructor(entry: URL = ENTRY) {
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
-    this.#worker = new Worker(entry, {
+    this.#worker = startThread(entry, {
       workerData: port2,
       transferList: [port2],
       name: 'codec',
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG },
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG, maxOldGenerationSizeMb: OLD },
     })
     this.#worker.unref()
     this.#worker.once('exit', () => this.#died())

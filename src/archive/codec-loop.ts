@@ -1,13 +1,12 @@
 import { workerData, type MessagePort } from 'node:worker_threads'
 import { discarded } from '../lib/scavenge.ts'
-import { answer, type Request } from './codec-messages.ts'
+import { answer, JOB, type Request } from './codec-messages.ts'
 
 /** A helper of `createCodec`: answers requests, one after the other, until its port is closed. */
 const port: MessagePort = workerData
 
 port.on('message', (request: Request) => {
-  const size = request.buffer.byteLength
   const { reply, transfer } = answer(request)
   port.postMessage(reply, transfer)
-  discarded(2 * size)
+  discarded(JOB * request.work.jobs.length)
 })

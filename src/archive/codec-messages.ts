@@ -1,9 +1,14 @@
 import { asBackupError, type ErrorRecord } from '../lib/errors.ts'
 import type { PackJob, UnpackJob } from './codec.ts'
+import { OWN_FROM, release } from '../lib/release.ts'
+import { Gather, GATHER_BELOW } from './gather.ts'
 import { packBlock, unpackBlock } from './pack-block.ts'
 import { BLOCK } from './zip-records.ts'
 
 /** What goes to a helper thread and back. All bytes of a request lie in one buffer, which is handed over. */
+
+/** What the objects about one job come to. Bytes. */
+export const JOB = 8 << 10
 
 export type Work = { readonly op: 'pack'; readonly jobs: readonly PackJob[] } | UnpackWork
 export interface UnpackWork {
@@ -32,9 +37,6 @@ export interface Reply {
   readonly results: readonly Result[]
   readonly error: ErrorRecord | null
 }
-
-/** Buffers from this length on own their memory alone (Node's pool serves small ones only). */
-const OWN_FROM = 64 << 10
 
 function inputOf(job: PackJob | UnpackJob): Uint8Array {
   return 'bytes' in job ? job.bytes : job.data
@@ -69,15 +71,29 @@ export function toRequest(id: number, work: Work, buffer: ArrayBuffer): Request 
 
 /** Does the work in the calling thread. ARCHIVE_DAMAGED from the first job that fails. */
 export function runWork(work: Work): Result[] {
+  if (work.jobs.length === 1) return resultsOf(work, 0, () => {})
+  const gather = new Gather(work.jobs.reduce((sum, job) => sum + Math.min(plainSize(job), GATHER_BELOW), 0))
+  const results = resultsOf(work, OWN_FROM, (index, data) => gather.add(index, data))
+  const gathered = gather.end()
+  return results.map((result, index) => ({ ...result, data: gathered.get(index) ?? result.data }))
+}
+
+const plainSize = (job: PackJob | UnpackJob): number => ('bytes' in job ? job.bytes.length : job.size)
+
+/** `made` sees what each job gives, where that is not its input. `memory`: what each result lies in at least. */
+function resultsOf(work: Work, memory: number, made: (index: number, data: Uint8Array) => void): Result[] {
   if (work.op === 'pack') {
-    return work.jobs.map((job) => {
-      const { data, method, crc, sha256 } = packBlock(job)
+    return work.jobs.map((job, index) => {
+      const { data, method, crc, sha256 } = packBlock(job, memory)
+      if (data !== job.bytes) made(index, data)
       return { data: data === job.bytes ? null : data, method, crc, sha256 }
     })
   }
-  return work.jobs.map((job) => {
-    const { bytes, crc, sha256 } = unpackBlock(job)
-    return { data: bytes === job.data || job.proof === true ? null : bytes, method: job.method, crc, sha256 }
+  return work.jobs.map((job, index) => {
+    const { bytes, crc, sha256 } = unpackBlock(job, memory)
+    const own = bytes !== job.data && job.proof !== true
+    if (own) made(index, bytes)
+    return { data: own ? bytes : null, method: job.method, crc, sha256 }
   })
 }
 
@@ -86,7 +102,7 @@ export function answer({ id, work, buffer }: Request): { reply: Reply; transfer:
   try {
     const transfer: ArrayBuffer[] = [buffer]
     const results = runWork(work).map((result) => {
-      const data = result.data === null ? null : handOver(result.data, transfer)
+      const data = result.data === null ? null : handOver(result.data, work.jobs.length > 1, transfer)
       return { ...result, data, sha256: new Uint8Array(result.sha256) }
     })
     return { reply: { id, buffer, results, error: null }, transfer }
@@ -96,9 +112,15 @@ export function answer({ id, work, buffer }: Request): { reply: Reply; transfer:
   }
 }
 
-function handOver(data: Uint8Array, transfer: ArrayBuffer[]): Uint8Array {
+/** `shared`: small results lie in the same memory. Alone, a small one is not worth the large buffer it lies in. */
+function handOver(data: Uint8Array, shared: boolean, transfer: ArrayBuffer[]): Uint8Array {
   const { buffer } = data
-  if (data.length < OWN_FROM || !(buffer instanceof ArrayBuffer)) return new Uint8Array(data)
-  transfer.push(buffer)
+  if (!(buffer instanceof ArrayBuffer) || buffer.byteLength < OWN_FROM) return new Uint8Array(data)
+  if (!shared && data.length < OWN_FROM) {
+    const copy = new Uint8Array(data)
+    release(data)
+    return copy
+  }
+  if (!transfer.includes(buffer)) transfer.push(buffer)
   return data
 }

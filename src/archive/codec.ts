@@ -1,7 +1,8 @@
 import { BackupError } from '../lib/errors.ts'
+import { OWN_FROM } from '../lib/release.ts'
 import { discarded } from '../lib/scavenge.ts'
 import { Helper } from './codec-helper.ts'
-import { runWork, type Reply, type Result, type Work } from './codec-messages.ts'
+import { JOB, runWork, type Reply, type Result, type Work } from './codec-messages.ts'
 
 /**
  * Compressing and digesting blocks, on all cores. Every block is independent (law 7): no state of
@@ -122,7 +123,7 @@ class ThreadedCodec implements Codec {
     const helper = this.#roomy(work)
     if (helper !== null) return this.#ask(helper, work)
     const results = runWork(work)
-    discarded(sizeOf(results))
+    discarded(garbageOf(results))
     return results
   }
 
@@ -149,7 +150,7 @@ class ThreadedCodec implements Codec {
         if (!this.#abort.delete(id)) return // failed already by an abort
         if (reply === null) resolve(new Promise((redo) => redo(runWork(work))))
         else if (reply.error === null) {
-          discarded(sizeOf(reply.results))
+          discarded(garbageOf(reply.results))
           resolve([...reply.results])
         } else reject(BackupError.fromRecord(reply.error))
       }
@@ -173,8 +174,9 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-const sizeOf = (results: readonly Result[]): number =>
-  results.reduce((sum, { data }) => sum + (data === null ? 0 : data.length), 0)
+/** What stays behind of a batch: its objects and its small results. Whoever uses a large one releases it. */
+const garbageOf = (results: readonly Result[]): number =>
+  results.reduce((sum, { data }) => sum + JOB + (data === null || data.length >= OWN_FROM ? 0 : data.length), 0)
 
 function at(results: readonly Result[], index: number): Result {
   const result = results[index]

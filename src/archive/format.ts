@@ -73,6 +73,14 @@ export interface FormatWriter {
   readonly maxName: number
   /** Smallest part size the format allows. */
   readonly minPart: number
+  /** Room that `epilogue` takes at most. Bytes. */
+  readonly ending: number
+  /** Whether each entry's CRC-32 stands in the archive. If not, whoever writes keeps what reading back needs. */
+  readonly holdsCrc: boolean
+  /** Whether `finish` writes into the first part of several: it stays open until then. */
+  readonly finishesFirst: boolean
+  /** Larger files are stored, unless asked for otherwise: the format's usual readers unpack in memory. Bytes. */
+  readonly deflateUpTo: number
 }
 
 export interface Format {
@@ -90,14 +98,17 @@ export interface ArchiveEntry {
   readonly path: Buffer
   readonly kind: 'file' | 'dir' | 'symlink'
   readonly mode: number
-  /** Seconds, fractional where the format holds more. */
-  readonly mtime: number
+  /** Seconds, fractional where the format holds more; null: the archive holds none for this entry. */
+  readonly mtime: number | null
   readonly size: number
   readonly stored: number
   readonly method: 'store' | 'deflate'
-  readonly crc: number
-  /** Global offset of the local header over all parts joined. */
+  /** Null: the format holds none. */
+  readonly crc: number | null
+  /** Global offset of the entry's own header over all parts joined. */
   readonly offset: number
+  /** CRC-32 of that header as it was read, in a format that says nothing twice; absent: the reader compares. */
+  readonly headCrc?: number
   /**
    * Why nothing may be written for this entry, whatever its path: ENTRY_REFUSED (raw backslash, name not
    * in the encoding it claims, device, folder with data), ARCHIVE_UNSUPPORTED (method, encryption). Reading

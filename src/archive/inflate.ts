@@ -9,15 +9,15 @@ interface InflateInfo {
 
 /**
  * Inflates one complete raw stream that must give exactly `size` bytes and end with its last input byte.
- * ARCHIVE_DAMAGED otherwise; no more than `size` bytes are ever produced.
+ * ARCHIVE_DAMAGED otherwise; no more than `size` bytes are ever produced. The result lies in at least `memory` bytes.
  */
-export function inflateExactly(data: Uint8Array, size: number): Buffer {
+export function inflateExactly(data: Uint8Array, size: number, memory = 0): Buffer {
   let result: InflateInfo
   try {
     result = zlib.inflateRawSync(data, {
       info: true,
       maxOutputLength: Math.max(1, size),
-      chunkSize: size + 64, // room to see the end of the stream without a second buffer
+      chunkSize: Math.max(memory, size + 64), // room to see the end of the stream without a second buffer
     }) as unknown as InflateInfo
   } catch (error) {
     throw damaged('the compressed data does not decode to the announced length', error)

@@ -1,4 +1,5 @@
 import { BackupError } from '../lib/errors.ts'
+import { databaseFacts, type DatabaseFacts } from '../lib/database-facts.ts'
 import { nameFromJson, nameToJson } from '../lib/entry-path.ts'
 
 /**
@@ -7,10 +8,17 @@ import { nameFromJson, nameToJson } from '../lib/entry-path.ts'
  *
  * `p` path (`nameToJson`) · `t` type · `s` size · `m` mtime, ns since 1970 as decimal text · `mode`
  * full st_mode · `u`, `g` owner · `d` digest · `x` extended attributes, base64 by name · `i` group of
- * hard links · `o` reason why the path is not in the archive (then only `p` and `o` are there).
+ * hard links · `b` the database that the file is a consistent copy of (`DatabaseFacts`) · `o` reason why the path is not in the archive (then only `p` and `o` are there).
  */
 export const MANIFEST_FOLDER = 'installation'
 export const MANIFEST_NAME = `${MANIFEST_FOLDER}/manifest.jsonl`
+/**
+ * Lines of the same kind for our own entries, in the archive's order: the manifest does not list them, and cannot tell
+ * its own digest. Only in archives whose format holds no checksum; then the last entry.
+ */
+export const SEAL_NAME = `${MANIFEST_FOLDER}/seal.jsonl`
+export const SCRIPT_NAME = `${MANIFEST_FOLDER}/restore.mjs`
+export const README_NAME = `${MANIFEST_FOLDER}/README.txt`
 export const SUMMARY_NAME = `${MANIFEST_FOLDER}/manifest.json`
 
 export interface ManifestEntry {
@@ -26,6 +34,7 @@ export interface ManifestEntry {
   readonly xattrs?: Readonly<Record<string, string>>
   /** `dev:ino` of a file with several names. */
   readonly group?: string
+  readonly database?: DatabaseFacts
 }
 
 export interface ManifestOmission {
@@ -52,6 +61,7 @@ export function encodeManifestLine(line: ManifestLine): string {
     ...(line.digest === null ? {} : { d: line.digest }),
     ...(line.xattrs === undefined ? {} : { x: line.xattrs }),
     ...(line.group === undefined ? {} : { i: line.group }),
+    ...(line.database === undefined ? {} : { b: line.database }),
   })
 }
 
@@ -68,6 +78,8 @@ export function decodeManifestLine(text: string): ManifestLine {
   const xattrs = raw['x'] === undefined ? undefined : attributes(raw['x'], text)
   const group = raw['i']
   if (group !== undefined && typeof group !== 'string') throw bad('bad group', text)
+  const database = raw['b'] === undefined ? undefined : databaseFacts(raw['b'])
+  if (database === null) throw bad('bad database', text)
   return {
     path,
     type,
@@ -79,6 +91,7 @@ export function decodeManifestLine(text: string): ManifestLine {
     digest: digest(raw['d'], text),
     ...(xattrs === undefined ? {} : { xattrs }),
     ...(group === undefined ? {} : { group }),
+    ...(database === undefined ? {} : { database }),
   }
 }
 

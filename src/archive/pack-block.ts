@@ -1,6 +1,6 @@
 import crypto from 'node:crypto'
 import zlib from 'node:zlib'
-import { release } from '../lib/release.ts'
+import { OWN_FROM, release } from '../lib/release.ts'
 import type { Packed, PackJob, Unpacked, UnpackJob } from './codec.ts'
 import { inflateExactly } from './inflate.ts'
 import { BLOCK, damaged } from './zip-records.ts'
@@ -29,8 +29,10 @@ function isIncompressible(bytes: Uint8Array): boolean {
   const stride = Math.floor((bytes.length - SAMPLE) / (SAMPLES - 1))
   for (let i = 0; i < SAMPLES; i++) {
     const sample = bytes.subarray(i * stride, i * stride + SAMPLE)
-    const packed = zlib.deflateRawSync(sample, { level: 1, chunkSize: SAMPLE + 1024 })
-    if (packed.length < sample.length * INCOMPRESSIBLE) return false
+    const packed = zlib.deflateRawSync(sample, { level: 1, chunkSize: OWN_FROM })
+    const { length } = packed
+    release(packed)
+    if (length < sample.length * INCOMPRESSIBLE) return false
   }
   return true
 }
@@ -65,20 +67,34 @@ function fillUp(piece: Buffer, plain: number): Buffer {
 function deflateBlock(bytes: Uint8Array, level: number): Buffer {
   if (level === 0 || isIncompressible(bytes)) return storedBlocks(bytes)
   const piece = zlib.deflateRawSync(bytes, { level, finishFlush: zlib.constants.Z_SYNC_FLUSH, chunkSize: CHUNK })
-  return piece.length >= storedLength(bytes.length) ? storedBlocks(bytes) : fillUp(piece, bytes.length)
+  if (piece.length < storedLength(bytes.length)) return fillUp(tight(piece), bytes.length)
+  release(piece)
+  return storedBlocks(bytes)
+}
+
+/** In memory of its own size, if it lies in far more: it may wait for its turn behind others. */
+function tight(piece: Buffer): Buffer {
+  if (piece.length * 2 >= piece.buffer.byteLength) return piece
+  const copy = Buffer.allocUnsafeSlow(piece.length)
+  piece.copy(copy)
+  release(piece)
+  return copy
 }
 
 /** Null where storing is no worse. */
-function deflateWhole(bytes: Uint8Array, level: number): Buffer | null {
+function deflateWhole(bytes: Uint8Array, level: number, memory: number): Buffer | null {
   if (level === 0 || isIncompressible(bytes)) return null
-  const packed = zlib.deflateRawSync(bytes, { level, chunkSize: Math.min(CHUNK, bytes.length + 1024) })
-  return packed.length < bytes.length ? packed : null
+  const chunkSize = Math.max(memory, Math.min(CHUNK, bytes.length + 1024))
+  const packed = zlib.deflateRawSync(bytes, { level, chunkSize })
+  if (packed.length < bytes.length) return packed
+  release(packed)
+  return null
 }
 
 const NONE = Buffer.alloc(0)
 
-function pack({ bytes, mode, level, sha256: wanted }: PackJob): Packed {
-  const packed = mode === 'block' ? deflateBlock(bytes, level) : deflateWhole(bytes, level)
+function pack({ bytes, mode, level, sha256: wanted }: PackJob, memory: number): Packed {
+  const packed = mode === 'block' ? deflateBlock(bytes, level) : deflateWhole(bytes, level, memory)
   const digests = { crc: zlib.crc32(bytes), sha256: wanted === false ? NONE : sha256(bytes) }
   return packed === null
     ? { data: bytes, method: 'store', ...digests }
@@ -88,18 +104,28 @@ function pack({ bytes, mode, level, sha256: wanted }: PackJob): Packed {
 const zeros = Buffer.alloc(BLOCK)
 const zeroResults: Partial<Record<PackJob['mode'], Packed>> = {}
 
-/** Compresses and digests one block. A block of zeros costs a comparison: sparse files are full of them. */
-export function packBlock(job: PackJob): Packed {
-  if (job.level === 0 || job.bytes.length !== BLOCK || zeros.compare(job.bytes) !== 0) return pack(job)
-  return (zeroResults[job.mode] ??= pack({ bytes: zeros, mode: job.mode, level: 9 }))
+/**
+ * Compresses and digests one block; the result lies in at least `memory` bytes, so that a small one can be given back.
+ * A block of zeros costs a comparison: sparse files are full of them.
+ */
+export function packBlock(job: PackJob, memory = 0): Packed {
+  if (job.level === 0 || job.bytes.length !== BLOCK || zeros.compare(job.bytes) !== 0) return pack(job, memory)
+  const known = (zeroResults[job.mode] ??= packZeros(job.mode))
+  return job.sha256 === false ? { ...known, sha256: NONE } : known
 }
 
-/** ARCHIVE_DAMAGED if the data does not give exactly `size` bytes. */
-export function unpackBlock({ data, method, size, proof }: UnpackJob): Unpacked {
+/** Small and a copy, which nobody gives back. */
+function packZeros(mode: PackJob['mode']): Packed {
+  const packed = pack({ bytes: zeros, mode, level: 9 }, 0)
+  return { ...packed, data: Buffer.from(packed.data) }
+}
+
+/** ARCHIVE_DAMAGED if the data does not give exactly `size` bytes. The bytes lie in at least `memory`. */
+export function unpackBlock({ data, method, size, proof }: UnpackJob, memory = 0): Unpacked {
   if (method === 'store' && data.length !== size) {
     throw damaged(`${data.length} bytes are stored; ${size} were announced`)
   }
-  const bytes = method === 'store' ? data : inflateExactly(data, size)
+  const bytes = method === 'store' ? data : inflateExactly(data, size, proof === true ? OWN_FROM : memory)
   if (proof === true) {
     const crc = zlib.crc32(bytes)
     if (bytes !== data) release(bytes)

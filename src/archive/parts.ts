@@ -2,6 +2,7 @@ import path from 'node:path'
 import { readFully, type Disk, type DiskPath } from '../lib/disk.ts'
 import { asBackupError, BackupError, errnoOf, type ErrorCode } from '../lib/errors.ts'
 import { discarded } from '../lib/scavenge.ts'
+import { OWN_FROM, release } from '../lib/release.ts'
 import type { ByteSource } from './reader.ts'
 import { zip } from './zip.ts'
 import { endRecordsIn } from './zip-end.ts'
@@ -10,7 +11,7 @@ import { END_SIZE, LOCATOR_SIZE, ONES16, SIG_LOCATOR } from './zip-records.ts'
 /** Handles kept open: the parts an entry crosses, and the one with the directory. */
 const OPEN_MAX = 4
 /** A damaged count must not make us look for thousands of millions of names. */
-const PARTS_MAX = 1 << 20
+export const PARTS_MAX = 1 << 20
 const AHEAD_MIN = 64 << 10
 const AHEAD_MAX = 1 << 20
 
@@ -27,7 +28,7 @@ export interface PartSource extends ByteSource, Disposable {
   readonly missing: string[]
 }
 
-interface Part {
+export interface Part {
   readonly name: string
   readonly path: DiskPath
   /** Null: missing. */
@@ -35,7 +36,7 @@ interface Part {
 }
 
 /** Links to parts are followed here, once: whoever names an archive may name it by a link. */
-function find(disk: Disk, file: string): { path: DiskPath; size: number } | null {
+export function findPart(disk: Disk, file: string): { path: DiskPath; size: number } | null {
   try {
     const real = disk.realpath(file)
     const stat = disk.stat(real)
@@ -55,7 +56,7 @@ function unreadable(error: unknown, what: string, fallback: ErrorCode): BackupEr
   return new BackupError('SOURCE_UNREADABLE', `${what}: permission denied`, { cause: error, hint })
 }
 
-function readAt(disk: Disk, file: DiskPath, position: number, length: number): Buffer {
+export function readAt(disk: Disk, file: DiskPath, position: number, length: number): Buffer {
   const fd = disk.open(file, 'read')
   try {
     const bytes = Buffer.alloc(length)
@@ -78,12 +79,12 @@ function partsSaid(disk: Disk, file: DiskPath, size: number): number | null {
   return locator >= 0 && tail.readUInt32LE(locator) === SIG_LOCATOR ? tail.readUInt32LE(locator + 16) : null
 }
 
-/** Highest part number among the folder's names, plus the last part. */
-function partsSeen(disk: Disk, folder: string, base: string): number {
+/** Highest part number among the folder's names (`letter` before it), plus the last part. */
+export function partsSeen(disk: Disk, folder: string, base: string, letter: string): number {
   let highest = 0
   for (const raw of disk.readdir(folder)) {
     const name = raw.toString('utf8')
-    const number = name.startsWith(`${base}.z`) ? /^[0-9]{2,5}$/.exec(name.slice(base.length + 2)) : null
+    const number = name.startsWith(`${base}.${letter}`) ? /^[0-9]{2,5}$/.exec(name.slice(base.length + 2)) : null
     if (number !== null) highest = Math.max(highest, Number(number[0]))
   }
   return highest + 1
@@ -92,14 +93,27 @@ function partsSeen(disk: Disk, folder: string, base: string): number {
 function listParts(disk: Disk, last: string, salvage: boolean): Part[] {
   const folder = path.dirname(last)
   const base = path.basename(last).replace(/\.zip$/i, '')
-  const end = find(disk, last)
+  const end = findPart(disk, last)
   if (end === null && !salvage) throw new BackupError('ARCHIVE_NOT_FOUND', `${last} does not exist`)
   const said = end === null ? null : partsSaid(disk, end.path, end.size)
-  const count = Math.min(said ?? partsSeen(disk, folder, base), PARTS_MAX)
+  const count = Math.min(said ?? partsSeen(disk, folder, base, 'z'), PARTS_MAX)
+  return partsNamed(disk, last, count, salvage, (index) => zip.partName(base, index, count))
+}
+
+/** The parts of a set of `count`, the last one being `last`. ARCHIVE_NOT_FOUND names one that is missing. */
+export function partsNamed(
+  disk: Disk,
+  last: string,
+  count: number,
+  salvage: boolean,
+  nameOf: (index: number) => string,
+): Part[] {
+  const folder = path.dirname(last)
+  const end = findPart(disk, last)
   const parts: Part[] = []
   for (let index = 0; index < count - 1; index++) {
-    const name = zip.partName(base, index, count)
-    const found = find(disk, path.join(folder, name))
+    const name = nameOf(index)
+    const found = findPart(disk, path.join(folder, name))
     if (found === null && !salvage) {
       throw new BackupError('ARCHIVE_NOT_FOUND', `part ${name} of the archive is missing in ${folder}`)
     }
@@ -116,15 +130,25 @@ function listParts(disk: Disk, last: string, salvage: boolean): Part[] {
  * ARCHIVE_NOT_FOUND names the file or part that is missing, SOURCE_UNREADABLE the one that may not be read.
  */
 export function openParts(disk: Disk, lastPartPath: string, options: PartsOptions = {}): PartSource {
+  return openListed(disk, lastPartPath, options, listParts)
+}
+
+/** The parts that `list` finds for a last part. */
+export function openListed(
+  disk: Disk,
+  lastPartPath: string,
+  options: PartsOptions,
+  list: (disk: Disk, last: string, salvage: boolean) => readonly Part[],
+): PartSource {
   try {
-    return new JoinedParts(disk, listParts(disk, lastPartPath, options.salvage === true))
+    return new JoinedParts(disk, list(disk, lastPartPath, options.salvage === true))
   } catch (error) {
     throw unreadable(error, `cannot open ${lastPartPath}`, 'INTERNAL')
   }
 }
 
 /** Parts whose paths are known, in order. */
-export function joinParts(disk: Disk, parts: readonly { name: string; path: string; size: number }[]): PartSource {
+export function joinParts(disk: Disk, parts: readonly { name: string; path: DiskPath; size: number }[]): PartSource {
   return new JoinedParts(disk, parts)
 }
 
@@ -170,7 +194,7 @@ class JoinedParts implements PartSource {
     const from = known === undefined ? 0 : position - known.at
     if (known !== undefined && from + wanted <= known.bytes.length) {
       if (known !== this.#windows[0]) this.#windows.reverse()
-      discarded(wanted)
+      if (wanted < OWN_FROM) discarded(wanted)
       return Buffer.from(known.bytes.subarray(from, from + wanted))
     }
     if (wanted >= AHEAD_MAX) return this.#load(position, wanted)
@@ -178,6 +202,7 @@ class JoinedParts implements PartSource {
     const ahead = known === undefined ? AHEAD_MIN : Math.min(known.ahead * 4, AHEAD_MAX)
     const bytes = this.#load(position, Math.min(Math.max(wanted, ahead), this.size - position))
     const other = this.#windows.find((window) => window !== known)
+    for (const window of this.#windows) if (window !== other) release(window.bytes)
     this.#windows = [{ at: position, bytes, ahead }, ...(other === undefined ? [] : [other])]
     return Buffer.from(bytes.subarray(0, wanted))
   }
@@ -191,11 +216,13 @@ class JoinedParts implements PartSource {
   [Symbol.dispose](): void {
     for (const fd of this.#open.values()) this.#disk.close(fd)
     this.#open.clear()
+    for (const { bytes } of this.#windows) release(bytes)
     this.#windows = []
+    release(this.#scratch)
+    this.#scratch = Buffer.alloc(0)
   }
 
   #load(position: number, length: number): Buffer {
-    discarded(length)
     return this.#fill(Buffer.allocUnsafeSlow(length), position)
   }
 

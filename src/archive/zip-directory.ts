@@ -1,4 +1,5 @@
 import type { BackupError } from '../lib/errors.ts'
+import { discarded } from '../lib/scavenge.ts'
 import type { ByteSource } from './reader.ts'
 import { centralLength, decodeCentral, toEntry, type CentralRecord, type ZipEntry } from './zip-entry.ts'
 import type { EndRecord } from './zip-end.ts'
@@ -9,6 +10,8 @@ const WINDOW = 1 << 20
 const RECORD_MAX = z.CENTRAL_SIZE + 3 * 0xffff
 /** A remembered place every so many records, so that starting late does not read from the beginning. */
 const MARK_EVERY = 4096
+/** What the objects about one record come to. Bytes. */
+const ENTRY = 1 << 10
 
 interface Placed {
   readonly record: CentralRecord
@@ -84,6 +87,7 @@ export class Directory {
         length = centralLength(window, at)
       }
       if (length === null || window.readUInt32LE(at) !== z.SIG_CENTRAL) throw this.#malformed(index)
+      if (index % MARK_EVERY === 0) discarded(MARK_EVERY * ENTRY)
       if (index % MARK_EVERY === 0 && this.#marks.length === index / MARK_EVERY) this.#marks.push(position)
       if (index >= from) yield this.#place(decodeCentral(window, at), index)
       at += length

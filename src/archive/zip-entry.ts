@@ -23,6 +23,8 @@ export interface CentralRecord {
 
 /** An entry with what the reader needs to find and prove its local header. */
 export interface ZipEntry extends ArchiveEntry {
+  readonly mtime: number
+  readonly crc: number
   readonly name: Buffer
   readonly flags: number
   /** Method number as stored. */

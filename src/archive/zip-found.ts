@@ -22,6 +22,8 @@ const UNKNOWN = -1
 export class FoundEntries {
   #values = new Float64Array(FIELDS * 256)
   #count = 0
+  /** Made when it is first asked for; every entry has been found by then. */
+  #byHash: Map<number, number> | null = null
 
   get count(): number {
     return this.#count
@@ -55,6 +57,21 @@ export class FoundEntries {
       else high = middle - 1
     }
     return -1
+  }
+
+  /** The first entry with this path (by its hash) and CRC, wherever it was found, or -1. */
+  indexBy(hash: number, crc: number): number {
+    if (this.#byHash === null) {
+      this.#byHash = new Map()
+      for (let i = this.#count - 1; i >= 0; i--) this.#byHash.set(this.#values[i * FIELDS + 4] ?? 0, i)
+    }
+    const index = this.#byHash.get(hash) ?? -1
+    return index >= 0 && this.at(index).crc === crc ? index : -1
+  }
+
+  /** Whether a directory record was found that means this entry. */
+  isDescribed(index: number): boolean {
+    return (this.#values[index * FIELDS + 5] ?? UNKNOWN) !== UNKNOWN
   }
 
   /** Notes the mode bits that only the directory knows. */

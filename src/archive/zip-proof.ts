@@ -1,30 +1,16 @@
 import { findDuplicates, hashPath } from './duplicates.ts'
 import { displayName } from '../lib/entry-path.ts'
-import { BackupError } from '../lib/errors.ts'
+import { checkCount, checkTotals } from './limits.ts'
 import type { ReaderLimits } from './reader.ts'
 import type { Directory } from './zip-directory.ts'
 import type { ZipEntry } from './zip-entry.ts'
 import * as z from './zip-records.ts'
-
-/** Ratio is a sign of a bomb only beyond this much output. Bytes. */
-const RATIO_FROM = 10 << 20
 
 export interface Proof {
   /** Global offset of the first header: foreign data may lie before it. */
   readonly first: number
   /** Entries whose path an earlier one has already, with the index of that one. Ascending. */
   readonly duplicates: ReadonlyMap<number, number>
-}
-
-/** LIMIT_EXCEEDED if `plain` bytes are too many, or too many for the `stored` ones they come from. */
-export function checkTotals(what: string, plain: number, stored: number, limits: ReaderLimits): void {
-  const data = { plain, stored }
-  if (plain > limits.bytes) {
-    throw new BackupError('LIMIT_EXCEEDED', `${what} unpacks to ${plain} bytes; the limit is ${limits.bytes}`, { data })
-  }
-  if (plain <= RATIO_FROM || plain <= stored * limits.ratio) return
-  const message = `${what} unpacks to ${plain} bytes from ${stored}, more than ${limits.ratio}:1`
-  throw new BackupError('LIMIT_EXCEEDED', message, { data })
 }
 
 /** Least end of an entry: the local header may have a longer extra field, which is checked when it is read. */
@@ -58,12 +44,7 @@ export function proveDirectory(
   limits: ReaderLimits,
   salvage: boolean,
 ): Proof {
-  if (directory.count > limits.entries) {
-    throw new BackupError(
-      'LIMIT_EXCEEDED',
-      `the archive holds ${directory.count} entries; the limit is ${limits.entries}`,
-    )
-  }
+  checkCount(directory.count, limits)
   const hashes = new Float64Array(directory.count)
   let reached = 0
   let inOrder = true

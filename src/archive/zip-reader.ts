@@ -1,24 +1,13 @@
-import { displayName } from '../lib/entry-path.ts'
 import { BackupError } from '../lib/errors.ts'
+import { disposeSource, EntryReader, namedTwice } from './entry-reader.ts'
 import type { ArchiveEntry } from './format.ts'
-import {
-  DEFAULT_LIMITS,
-  type ArchiveReader,
-  type ByteSource,
-  type Damage,
-  type Piece,
-  type RawBlock,
-  type ReaderLimits,
-  type Restart,
-} from './reader.ts'
-import { rawBlocks } from './zip-blocks.ts'
-import { contentOf, type Located } from './zip-content.ts'
+import { DEFAULT_LIMITS, type ArchiveReader, type ByteSource, type Damage, type ReaderLimits } from './reader.ts'
 import { Directory } from './zip-directory.ts'
 import { findEnd, refuseJoined } from './zip-end.ts'
 import type { ZipEntry } from './zip-entry.ts'
 import type { FoundEntries } from './zip-found.ts'
-import { dataStart } from './zip-local.ts'
-import { checkTotals, proveDirectory, type Proof } from './zip-proof.ts'
+import { dataStart, readLocal } from './zip-local.ts'
+import { proveDirectory, type Proof } from './zip-proof.ts'
 import { damaged } from './zip-records.ts'
 import { scanArchive, type Salvaged } from './zip-salvage.ts'
 
@@ -27,8 +16,6 @@ export interface ZipOptions {
   /** Give back everything intact from a damaged archive: duplicates are named, a lost directory is searched for. */
   readonly salvage?: boolean
 }
-
-const START: Restart = { stored: 0, plain: 0 }
 
 /**
  * Opens a ZIP archive over its parts joined. Owns the source if that is disposable, also when it throws.
@@ -40,21 +27,42 @@ export function openZip(source: ByteSource, options: ZipOptions = {}): ArchiveRe
   try {
     return open(source, limits, options.salvage === true)
   } catch (error) {
-    if (isDisposable(source)) source[Symbol.dispose]()
+    disposeSource(source)
     throw error
   }
 }
 
 function open(source: ByteSource, limits: ReaderLimits, salvage: boolean): ArchiveReader {
   try {
-    return strict(source, limits, salvage)
+    const reader = strict(source, limits, salvage)
+    if (!salvage || !displaced(source, reader)) return reader
+    const found = scanArchive(source, limits)
+    return new SalvagedReader(source, limits, found, 'entries are not where the directory says', true)
   } catch (error) {
     if (!salvage || !(error instanceof BackupError) || error.code !== 'ARCHIVE_DAMAGED') throw error
     return new SalvagedReader(source, limits, scanArchive(source, limits), error.message)
   }
 }
 
-function strict(source: ByteSource, limits: ReaderLimits, salvage: boolean): ArchiveReader {
+/**
+ * Whether an entry's own header is missing where the directory says it is: bytes before it were lost or added, or it is
+ * destroyed itself. The others may then lie elsewhere, all alike.
+ */
+function displaced(source: ByteSource, reader: DirectoryReader): boolean {
+  for (const entry of reader.entries()) if (!headerAt(source, entry)) return true
+  return false
+}
+
+function headerAt(source: ByteSource, entry: ZipEntry): boolean {
+  try {
+    return readLocal(source, entry.offset)?.name.equals(entry.name) === true
+  } catch (error) {
+    if (error instanceof BackupError && error.code === 'ARCHIVE_DAMAGED') return false
+    throw error
+  }
+}
+
+function strict(source: ByteSource, limits: ReaderLimits, salvage: boolean): DirectoryReader {
   const directory = new Directory(source, findEnd(source))
   const proof = proveDirectory(directory, source.size, limits, salvage)
   refuseJoined(source, proof.first)
@@ -64,57 +72,15 @@ function strict(source: ByteSource, limits: ReaderLimits, salvage: boolean): Arc
   return reader
 }
 
-/** What both readers share: finding an entry's data and giving it out. */
-abstract class ZipReader implements ArchiveReader {
-  abstract readonly count: number
-  abstract readonly salvaged: boolean
-  abstract readonly damage: readonly Damage[]
-  readonly source: ByteSource
-  readonly #limits: ReaderLimits
-
-  constructor(source: ByteSource, limits: ReaderLimits) {
-    this.source = source
-    this.#limits = limits
+/** What both readers share. */
+abstract class ZipReader extends EntryReader<ZipEntry> {
+  isOwn(entry: ArchiveEntry): entry is ZipEntry {
+    return 'bound' in entry && 'methodId' in entry
   }
 
-  abstract entries(from?: number): Iterable<ZipEntry>
-
-  async *content(entry: ArchiveEntry, from: Restart = START): AsyncGenerator<Piece, void, undefined> {
-    yield* contentOf(this.#locate(entry), from)
+  dataStart(entry: ZipEntry): number {
+    return dataStart(this.source, entry)
   }
-
-  *blocksOf(entry: ArchiveEntry, from: Restart = START): Generator<RawBlock, void, undefined> {
-    const located = this.#locate(entry)
-    yield* rawBlocks(located.source, located.entry, located.start, from)
-  }
-
-  [Symbol.dispose](): void {
-    if (isDisposable(this.source)) this.source[Symbol.dispose]()
-  }
-
-  #locate(wanted: ArchiveEntry): Located {
-    const entry = isZipEntry(wanted) ? wanted : this.#again(wanted)
-    if (entry.refused !== undefined) throw entry.refused
-    checkTotals(`entry ${displayName(entry.path)}`, entry.size, entry.stored, this.#limits)
-    return { source: this.source, entry, start: dataStart(this.source, entry) }
-  }
-
-  /** An entry that came from elsewhere (a list on disk) is looked up by its index. */
-  #again(wanted: ArchiveEntry): ZipEntry {
-    for (const entry of this.entries(wanted.index)) {
-      if (entry.index === wanted.index && entry.path.equals(wanted.path)) return entry
-      break
-    }
-    throw damaged(`the archive has no entry ${displayName(wanted.path)} at place ${wanted.index + 1}`)
-  }
-}
-
-function isDisposable(source: object): source is Disposable {
-  return Symbol.dispose in source && typeof source[Symbol.dispose] === 'function'
-}
-
-function isZipEntry(entry: ArchiveEntry): entry is ZipEntry {
-  return 'bound' in entry && 'methodId' in entry
 }
 
 class DirectoryReader extends ZipReader {
@@ -129,7 +95,7 @@ class DirectoryReader extends ZipReader {
     this.#directory = directory
     this.#duplicates = proof.duplicates
     this.count = directory.count
-    this.damage = twice(proof.duplicates, (index) => directory.entries(index).next().value ?? null)
+    this.damage = namedTwice(proof.duplicates, (index) => directory.entries(index).next().value ?? null)
   }
 
   *entries(from = 0): Generator<ZipEntry, void, undefined> {
@@ -143,28 +109,25 @@ class SalvagedReader extends ZipReader {
   readonly damage: readonly Damage[]
   readonly #found: FoundEntries
   readonly #duplicates: ReadonlyMap<number, number>
+  /** The directory is whole: what it does not name (an archive within a damaged entry) is no entry. */
+  readonly #onlyNamed: boolean
 
-  constructor(source: ByteSource, limits: ReaderLimits, { entries, damage, duplicates }: Salvaged, why: string) {
+  constructor(source: ByteSource, limits: ReaderLimits, found: Salvaged, why: string, onlyNamed = false) {
     super(source, limits)
+    const { entries, damage, duplicates } = found
+    this.#onlyNamed = onlyNamed
     this.#found = entries
     this.#duplicates = duplicates
     this.count = entries.count
-    const named = twice(duplicates, (index) => entries.entry(source, index))
+    const named = namedTwice(duplicates, (index) => entries.entry(source, index))
     this.damage = [{ entry: null, message: why }, ...damage, ...named]
   }
 
   *entries(from = 0): Generator<ZipEntry, void, undefined> {
     for (let index = from; index < this.count; index++) {
-      const entry = this.#duplicates.has(index) ? null : this.#found.entry(this.source, index)
+      if (this.#duplicates.has(index) || (this.#onlyNamed && !this.#found.isDescribed(index))) continue
+      const entry = this.#found.entry(this.source, index)
       if (entry !== null) yield entry
     }
   }
-}
-
-function twice(duplicates: ReadonlyMap<number, number>, find: (index: number) => ZipEntry | null): Damage[] {
-  return Array.from(duplicates.keys(), (index) => {
-    const entry = find(index)
-    const name = entry === null ? '' : displayName(entry.path)
-    return { entry, message: `entry ${name} is there twice; only the first one can be meant` }
-  })
 }

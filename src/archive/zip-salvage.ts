@@ -4,8 +4,8 @@ import { BackupError } from '../lib/errors.ts'
 import { findDuplicates, hashPath } from './duplicates.ts'
 import { unpackBlock } from './pack-block.ts'
 import type { ByteSource, Damage, ReaderLimits } from './reader.ts'
-import { rawBlocks } from './zip-blocks.ts'
-import { centralLength, decodeCentral, type CentralRecord, type ZipEntry } from './zip-entry.ts'
+import { rawBlocks } from './blocks.ts'
+import { centralLength, decodeCentral, toEntry, type CentralRecord, type ZipEntry } from './zip-entry.ts'
 import { describeLocal, FoundEntries, type Found } from './zip-found.ts'
 import { readLocal, type LocalHeader } from './zip-local.ts'
 import { crossesPart, findDescriptor, nextRecord, signatureAt } from './zip-scan.ts'
@@ -179,12 +179,19 @@ class Scan {
       throw error
     }
     const offset = (this.#source.partOffsets[record.disk] ?? Number.NaN) + record.offset + this.#shiftOf(record)
-    const index = this.#entries.indexOf(offset)
+    const index = this.#indexOf(record, offset)
     if (index >= 0) this.#describe(index, record)
     else if (!this.#named.has(offset)) {
       this.#report(null, `entry ${displayName(record.name)} is in the directory, but its data was not found`)
     }
     return at + length
+  }
+
+  /** The entry a record means: at its place, or displaced with all that lies around it. */
+  #indexOf(record: CentralRecord, offset: number): number {
+    const index = this.#entries.indexOf(offset)
+    if (index >= 0 || this.#named.has(offset)) return index
+    return this.#entries.indexBy(hashPath(toEntry(record, -1, 0, 0).path), record.crc)
   }
 
   #describe(index: number, record: CentralRecord): void {

@@ -190,6 +190,10 @@ const writer: FormatWriter = {
   maxFile: Number.MAX_SAFE_INTEGER,
   maxName: 65_535,
   minPart: 65_536,
+  ending: 256, // the three end records
+  holdsCrc: true,
+  finishesFirst: false,
+  deflateUpTo: Number.POSITIVE_INFINITY,
 }
 
 export const zip: Format = {

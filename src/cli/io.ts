@@ -12,11 +12,18 @@ export interface TextStream {
   readonly columns?: number
 }
 
+/** Where passwords come from; `setRawMode` only on a terminal. */
+export type SecretStream = NodeJS.ReadableStream & {
+  readonly isTTY?: boolean
+  setRawMode?(raw: boolean): unknown
+}
+
 /** Everything the command line touches; tests hand in their own. */
 export interface Io {
   readonly stdout: TextStream
   /** Progress, warnings and errors; the bar is drawn only if it is a terminal. */
   readonly stderr: TextStream & NodeJS.WritableStream
+  readonly stdin: SecretStream
   readonly env: Readonly<Record<string, string | undefined>>
   /** Relative paths are meant from here. */
   readonly cwd: string
@@ -47,6 +54,7 @@ export function systemIo(open: Io['open']): Io {
   return {
     stdout: process.stdout,
     stderr: process.stderr,
+    stdin: process.stdin,
     env: process.env,
     cwd: startFolder(process.env),
     clock: systemClock,

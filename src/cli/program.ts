@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { addAudit } from './commands/audit.ts'
 import { addBackup } from './commands/backup.ts'
 import { addCancel } from './commands/cancel.ts'
 import { addDelete } from './commands/delete.ts'
@@ -6,9 +7,12 @@ import { addList } from './commands/list.ts'
 import { addLog } from './commands/log.ts'
 import { addProfiles } from './commands/profiles.ts'
 import { addRestore } from './commands/restore.ts'
+import { addScript } from './commands/script.ts'
 import { addServe } from './commands/serve.ts'
 import { addShow } from './commands/show.ts'
 import { addStep } from './commands/step.ts'
+import { addToken } from './commands/token.ts'
+import { addUser } from './commands/user.ts'
 import { addVerify } from './commands/verify.ts'
 import type { Session } from './session.ts'
 
@@ -50,6 +54,7 @@ export function buildProgram(session: Session, version: string): Command {
       outputError: () => undefined,
     })
   const add = [addBackup, addStep, addRestore, addVerify, addList, addShow, addLog, addCancel, addDelete]
-  for (const one of [...add, addProfiles, addServe]) one(program, session)
+  const more = [addProfiles, addScript, addUser, addToken, addAudit, addServe]
+  for (const one of [...add, ...more]) one(program, session)
   return program
 }

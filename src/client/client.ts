@@ -8,7 +8,8 @@ import type * as t from './types.ts'
 export interface ClientOptions {
   /** Address of the server, for example `http://127.0.0.1:8731`. */
   readonly url: string
-  readonly token: string
+  /** API token, or the token of a login. Absent: only `login` and `setUp` are answered. */
+  readonly token?: string
   readonly fetch?: Fetch
   readonly clock?: Clock
   readonly retry?: RetryOptions
@@ -40,7 +41,7 @@ export class RatchetClient {
   constructor(options: ClientOptions) {
     this.#target = {
       url: endpointOf(options.url),
-      token: options.token,
+      token: options.token ?? '',
       fetch: options.fetch ?? ((url, init) => fetch(url, init)),
       clock: options.clock ?? systemClock,
     }
@@ -120,6 +121,58 @@ export class RatchetClient {
 
   deleteBackup(job: t.JobHandle, options?: CallOptions): Promise<{ removed: number }> {
     return this.call('deleteBackup', refOf(job), options)
+  }
+
+  /** A session token for user and password, to be given to a client of its own. One try: wrong ones are counted. */
+  login(user: string, password: string, options?: CallOptions): Promise<t.LoginResult> {
+    return this.call('login', { user, password }, { retry: false, ...options })
+  }
+
+  /** Makes the first admin, with the token that the first start of the server prints. */
+  setUp(params: { setupToken: string; name: string; password: string }, options?: CallOptions): Promise<t.User> {
+    return this.call('setUp', params, { retry: false, ...options })
+  }
+
+  async logout(options?: CallOptions): Promise<void> {
+    await this.call('logout', undefined, options)
+  }
+
+  whoAmI(options?: CallOptions): Promise<t.Identity> {
+    return this.call('whoAmI', undefined, options)
+  }
+
+  async changePassword(old: string, password: string, options?: CallOptions): Promise<void> {
+    await this.call('changePassword', { old, password }, { retry: false, ...options })
+  }
+
+  async listUsers(options?: CallOptions): Promise<t.User[]> {
+    return (await this.call<{ users: t.User[] }>('listUsers', undefined, options)).users
+  }
+
+  saveUser(user: t.UserParams, options?: CallOptions): Promise<t.User> {
+    return this.call('saveUser', user, options)
+  }
+
+  async deleteUser(name: string, options?: CallOptions): Promise<void> {
+    await this.call('deleteUser', { name }, options)
+  }
+
+  /** One try: a repeat would make another token. `secret` is answered this once. */
+  createToken(token: t.TokenParams, options?: CallOptions): Promise<t.Token & { secret: string }> {
+    return this.call('createToken', token, { retry: false, ...options })
+  }
+
+  async listTokens(options?: CallOptions): Promise<t.Token[]> {
+    return (await this.call<{ tokens: t.Token[] }>('listTokens', undefined, options)).tokens
+  }
+
+  async revokeToken(id: string, options?: CallOptions): Promise<void> {
+    await this.call('revokeToken', { id }, options)
+  }
+
+  /** Entries of the audit trail from number `from` on; without it the newest. */
+  getAudit(params: { from?: number; limit?: number } = {}, options?: CallOptions): Promise<t.AuditPage> {
+    return this.call('getAudit', params, options)
   }
 
   /** Starts a backup, or goes on with one, and steps it to its end. Its last reply; `Error` says how it ended. */

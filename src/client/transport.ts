@@ -51,7 +51,10 @@ async function send(target: Target, request: Request, signal?: AbortSignal): Pro
   try {
     const response = await target.fetch(target.url, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${target.token}` },
+      headers: {
+        'content-type': 'application/json',
+        ...(target.token === '' ? {} : { authorization: `Bearer ${target.token}` }),
+      },
       body: JSON.stringify({ jsonrpc: '2.0', ...request }),
       redirect: 'error', // the token goes to this address and to no other
       ...(signal === undefined ? {} : { signal }),

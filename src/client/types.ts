@@ -1,5 +1,7 @@
 import type { ErrorRecord } from '../lib/errors.ts'
 
+export type * from './account-types.ts'
+
 /** What goes over the wire, as a caller sees it. Times are milliseconds since 1970 UTC, sizes bytes. */
 
 export type JobKind = 'backup' | 'restore' | 'verify'
@@ -49,17 +51,28 @@ export interface DirectorySource {
   symlinks?: 'store' | 'follow'
   oneFileSystem?: boolean
   xattrs?: boolean
+  databases?: 'copy' | 'raw'
+}
+
+export interface Database {
+  type: 'sqlite'
+  path: string
+  name?: string
+  critical?: boolean
 }
 
 export interface Profile {
   id: number
   name: string
   sources: DirectorySource[]
+  databases: Database[]
+  type: 'full' | 'files' | 'databases'
   output: string
-  format: 'zip'
+  format: 'zip' | 'jpa'
   archive: string
   partSize: number
   level: number
+  deflate?: 'auto' | 'always'
   pacing: Pacing
 }
 
@@ -113,6 +126,8 @@ export interface JobSummary {
   /** `status`, or `completed_with_warnings`, or `partial`. */
   outcome: string
   profile: number
+  /** The user; absent: somebody on the host. */
+  startedBy?: string
   description: string
   archive: string | null
   files: number

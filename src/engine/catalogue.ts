@@ -3,7 +3,7 @@ import path from 'node:path'
 import { ensureFolder, removeIfThere } from '../lib/durable-file.ts'
 import type { Disk } from '../lib/disk.ts'
 import { outcome, type JobStatus, type JobView } from './job.ts'
-import type { JobQuery, JobSummary } from './services.ts'
+import { inScope, type JobQuery, type JobSummary, type Scope } from './services.ts'
 
 /**
  * Lists, answered quickly. A cache and nothing more: the job folders are the truth, and a damaged or
@@ -47,6 +47,7 @@ export function summaryOf(job: JobView): JobSummary {
     status: job.status,
     outcome: outcome(job),
     profile: job.spec.profile,
+    ...(job.startedBy === undefined ? {} : { startedBy: job.startedBy }),
     description: job.spec.description,
     archive: job.archive,
     files: job.totals.files,
@@ -67,7 +68,8 @@ export function matches(job: JobSummary, query: JobQuery): boolean {
   return (
     (query.kind === undefined || job.kind === query.kind) &&
     (query.status === undefined || job.status === query.status) &&
-    (query.profile === undefined || job.profile === query.profile)
+    (query.profile === undefined || job.profile === query.profile) &&
+    (query.seenBy === undefined || inScope(job, query.seenBy))
   )
 }
 
@@ -166,6 +168,7 @@ function listFrom(db: DatabaseSync, query: JobQuery): { total: number; jobs: Job
     where.push(`${key} = ?`)
     values.push(value)
   }
+  if (query.seenBy !== undefined) scopeTo(query.seenBy, where, values)
   const filter = where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`
   const total = Number(db.prepare(`SELECT count(*) AS n FROM job ${filter}`).get(...values)?.['n'] ?? 0)
   const limit = Math.min(query.limit ?? DEFAULT_LIMIT, LARGEST_LIMIT)
@@ -173,6 +176,15 @@ function listFrom(db: DatabaseSync, query: JobQuery): { total: number; jobs: Job
     .prepare(`SELECT summary FROM job ${filter} ORDER BY number DESC LIMIT ? OFFSET ?`)
     .all(...values, limit, query.offset ?? 0)
   return { total, jobs: rows.map((row) => JSON.parse(String(row['summary'])) as JobSummary) }
+}
+
+/** The same as `inScope`. */
+function scopeTo({ name, profiles }: Scope, where: string[], values: (string | number)[]): void {
+  const backups = profiles === null ? '1' : `profile IN (${profiles.map(() => '?').join(', ')})`
+  const verifications = profiles === null ? "kind = 'verify'" : '0'
+  const own = "(kind <> 'backup' AND summary ->> 'startedBy' = ?)"
+  where.push(`((kind = 'backup' AND ${backups}) OR ${verifications} OR ${own})`)
+  values.push(...(profiles ?? []), name)
 }
 
 /** Without a cache file: tests, and data folders that cannot hold one. */

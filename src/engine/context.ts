@@ -109,6 +109,9 @@ export class JobContext implements StageContext, Disposable {
   file(name: string, place: Place = 'side'): AppendFile {
     return this.#files.open(name, place)
   }
+  adopt(name: string, place: Place = 'side'): AppendFile {
+    return this.#files.adopt(name, place)
+  }
   release(name: string, place: Place = 'side'): void {
     this.#files.release(name, place)
   }

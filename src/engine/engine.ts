@@ -8,7 +8,7 @@ import { House } from './house.ts'
 import { isEnded, type JobView } from './job.ts'
 import { readLog } from './log.ts'
 import { checkOrder } from './order.ts'
-import { PLANS, specFor } from './plans.ts'
+import { planOf, specFor } from './plans.ts'
 import type { StepRunner } from './runner.ts'
 import type { ArtifactInfo, Engine, EngineEvents, JobQuery, LogLine, StartRequest, StepOptions } from './services.ts'
 import type { JobStore } from './store.ts'
@@ -39,18 +39,19 @@ export class RatchetEngine implements Engine {
   }
 
   async start(request: StartRequest): Promise<JobView> {
-    const known = request.key === undefined ? null : this.#startedBy(request.key)
+    const known = request.key === undefined ? null : this.#startedBy(request.key, request.startedBy)
     if (known !== null) return known.steps > 0 ? this.#finish(known) : this.step(known.number)
+    this.#deps.runner.prepare?.()
     const spec = await specFor(request, this)
-    const job = this.#deps.store.create(spec, PLANS[spec.kind], request.key ?? null)
+    const job = this.#deps.store.create(spec, planOf(spec), request.key ?? null, request.startedBy)
     return this.step(job.number)
   }
 
   /** A start whose answer was lost is repeated within minutes: only the newest jobs are looked at. */
-  #startedBy(key: string): JobView | null {
+  #startedBy(key: string, user: string | undefined): JobView | null {
     for (const number of this.#deps.store.numbers().slice(-KEYS_LOOKED_AT)) {
       const job = tryRead(this.#deps.store, number)
-      if (job?.startKey === key) return job
+      if (job?.startKey === key && job.startedBy === user) return job
     }
     return null
   }
@@ -186,7 +187,7 @@ export class RatchetEngine implements Engine {
     const swept: number[] = []
     for (const [number, seen] of catalogue.known()) {
       const job = seen === 'ended' ? null : tryRead(store, number)
-      if (job === null || isEnded(job) || store.deps.clock.wall() - job.updatedAt < SWEPT_AFTER) continue
+      if (job === null || isEnded(job) || store.idle(job) < SWEPT_AFTER) continue
       try {
         await this.cancel(number)
         swept.push(number)
@@ -228,8 +229,7 @@ export class RatchetEngine implements Engine {
 
   #view(number: number): JobView {
     const job = this.#deps.store.read(number)
-    const idle = this.#deps.store.deps.clock.wall() - job.updatedAt
-    if (job.status === 'running' && idle > ABANDONED_AFTER) return { ...job, status: 'stalled' }
+    if (job.status === 'running' && this.#deps.store.idle(job) > ABANDONED_AFTER) return { ...job, status: 'stalled' }
     return job
   }
 

@@ -65,7 +65,9 @@ export class HeldJob {
     // Clearing up after an ended job changes nothing about it: its answer stays the same, to the letter.
     if (!this.#ended) this.job.updatedAt = this.#store.deps.clock.wall()
     const { afterRelease = false } = this.job.lease
-    this.job.lease = { ...this.#store.lease(this.#epoch, ttlMs), released: release, afterRelease }
+    const { clock } = this.#store.deps
+    const ends = release ? { until: clock.wall(), untilMono: clock.mono() } : {} // it has ended, at this moment
+    this.job.lease = { ...this.#store.lease(this.#epoch, ttlMs), ...ends, released: release, afterRelease }
     this.#file.commit()
     // A reply is only given for a commit that was ours when it was made. After one that releases, the next take may
     // come at once, rightly; it says so.
@@ -102,7 +104,7 @@ export class HeldJob {
   settle(): void {
     const { disk, paths } = this.#store.deps
     const before = paths.state(this.#number, this.how.base)
-    if (this.how.base !== this.#epoch) replaceFile(disk, before, encodeRecord(this.#told ?? this.job))
+    if (this.how.base !== this.#epoch) this.#copyTo(before)
     // Whoever took the job from us goes back to our record at most, and may have swept this one already.
     if (this.#store.superseded(this.#number, this.#epoch)) removeIfThere(disk, before)
     this.sweep()
@@ -118,6 +120,17 @@ export class HeldJob {
     const before = this.#store.epochs(this.#number).at(-2)
     if (before === this.#epoch && isEnded(now)) replaceFile(disk, ours, encodeRecord(now))
     else removeIfThere(disk, ours)
+  }
+
+  /** The temporary file bears our epoch: the one we took the job from may be sweeping still, up to its own. */
+  #copyTo(before: string): void {
+    const { disk, paths } = this.#store.deps
+    try {
+      replaceFile(disk, before, encodeRecord(this.#told ?? this.job), paths.state(this.#number, this.#epoch))
+    } catch (error) {
+      // Whoever took the job from us has swept the temporary file, and clears up itself.
+      if (errnoOf(error) !== 'ENOENT' || !this.#store.superseded(this.#number, this.#epoch)) throw error
+    }
   }
 
   #sweepTemporary(file: string): void {

@@ -29,6 +29,7 @@ export type WarningCode =
   | 'not_restored'
   | 'slow_listing'
   | 'changed'
+  | 'database'
   | 'unknown'
 
 /** A participant: one source (later also one database), with its own verdict. */
@@ -124,6 +125,8 @@ export interface Job {
   updatedAt: number
   finishedAt: number | null
   lease: Lease
+  /** Name of the user who started it; absent: somebody on the host, or a record of an earlier release. */
+  readonly startedBy?: string
   /** Idempotency key of the call that started it. */
   startKey: string | null
   /** Idempotency key of the last step and the step it caused. */

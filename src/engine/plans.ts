@@ -1,15 +1,37 @@
 import path from 'node:path'
 import { BackupError } from '../lib/errors.ts'
 import type { Engine, RestoreRequest, StartRequest, VerifyRequest } from './services.ts'
-import { DEFAULT_PACING, type JobKind, type JobSpec, type Pacing, type RestoreSpec, type VerifySpec } from './spec.ts'
+import {
+  DEFAULT_PACING,
+  type BackupSpec,
+  type BackupType,
+  type JobKind,
+  type JobSpec,
+  type Pacing,
+  type RestoreSpec,
+  type VerifySpec,
+} from './spec.ts'
 import type { StageName } from './stage.ts'
 
-/** The stages of each kind of job, in order; frozen into the record at start. */
+const BACKUPS: Readonly<Record<BackupType, readonly StageName[]>> = {
+  full: ['init', 'installer', 'db', 'pack', 'seal', 'verify', 'publish'],
+  files: ['init', 'installer', 'pack', 'seal', 'verify', 'publish'],
+  databases: ['init', 'installer', 'db', 'seal', 'verify', 'publish'],
+}
+
+/** By kind of job; a backup here holds all that is named. */
 export const PLANS: Readonly<Record<JobKind, readonly StageName[]>> = {
-  backup: ['init', 'pack', 'seal', 'verify', 'publish'],
+  backup: BACKUPS.full,
   restore: ['open-archive', 'extract', 'finish-restore'],
   verify: ['check-archive'],
 }
+
+/** The stages of a job, in order; frozen into the record at start. */
+export function planOf(spec: JobSpec): readonly StageName[] {
+  return spec.kind === 'backup' ? BACKUPS[typeOf(spec)] : PLANS[spec.kind]
+}
+
+const typeOf = (spec: BackupSpec): BackupType => spec.type ?? 'full'
 
 /** What is refused at the door: a slice nobody can work in, or one that blocks for ever. */
 export function checkPacing(pacing: Pacing): void {

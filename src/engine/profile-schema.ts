@@ -2,7 +2,7 @@ import path from 'node:path'
 import { z } from 'zod'
 import { DEFAULT_PACING } from './spec.ts'
 import type { Profile, ProfileOverrides } from './services.ts'
-import type { DirectorySource, Pacing } from './spec.ts'
+import type { BackupType, DatabaseSpec, DirectorySource, Pacing } from './spec.ts'
 
 /**
  * The shape of a profile, once: the store checks files written by people with it, the faces check
@@ -38,12 +38,14 @@ export const pacingSchema = z
   })
   .describe('How long a step takes.') satisfies z.ZodType<Pacing>
 
+const componentSchema = oneLine(255)
+  .min(1)
+  .refine((s) => !/[/\\]/.test(s) && s !== '.' && s !== '..', 'must be a single path component')
+
 export const directorySourceSchema = z.strictObject({
   type: z.literal('directory'),
   path: pathSchema.describe('The folder. Absolute.'),
-  label: oneLine(255)
-    .min(1)
-    .refine((s) => !/[/\\]/.test(s) && s !== '.' && s !== '..', 'must be a single path component')
+  label: componentSchema
     .exactOptional()
     .describe('First path component in the archive; default: base name of the path.'),
   critical: z.boolean().exactOptional().describe('Whether its failure fails the run.'),
@@ -61,29 +63,53 @@ export const directorySourceSchema = z.strictObject({
   symlinks: z.enum(['store', 'follow']).exactOptional().describe('Links as links (default), or what they point to.'),
   oneFileSystem: z.boolean().exactOptional().describe('Stay on the file system of the folder (default true).'),
   xattrs: z.boolean().exactOptional().describe('Keep extended attributes and ACLs (default true).'),
+  databases: z
+    .enum(['copy', 'raw'])
+    .exactOptional()
+    .describe('SQLite databases found: copied through SQLite (default), or as any file.'),
 }) satisfies z.ZodType<DirectorySource>
 
 const sourcesSchema = z.array(directorySourceSchema).max(100).describe('What is backed up.')
+
+const databaseSchema = z.strictObject({
+  type: z.literal('sqlite'),
+  path: pathSchema.describe('The database file. Absolute.'),
+  name: componentSchema
+    .exactOptional()
+    .describe('Its folder below databases/ in the archive; default: base name of the path.'),
+  critical: z.boolean().exactOptional().describe('Whether its failure fails the run (default true).'),
+}) satisfies z.ZodType<DatabaseSpec>
+
+const databasesSchema = z.array(databaseSchema).max(100).describe('Databases copied by their own engine while in use.')
+const typeSchema = z
+  .enum(['full', 'files', 'databases'])
+  .describe('What the backup holds: all, only the sources, or only the databases.') satisfies z.ZodType<BackupType>
 
 const archiveSchema = oneLine(200)
   .min(1)
   .refine((s) => !/[/\\]/.test(s) && !s.startsWith('.'), 'must be a file name that does not begin with a dot')
   .describe('Name template of the archive: [host], [date], [time], [profile], [number] are replaced.')
 
-const formatSchema = z.enum(['zip'])
+const formatSchema = z.enum(['zip', 'jpa'])
 const outputSchema = pathSchema.describe('Folder for the archive. Absolute.')
 const partSizeSchema = z
   .union([z.literal(0), whole(65_536, Number.MAX_SAFE_INTEGER)])
   .describe('Bytes per part, at least 65536; 0: a single file.')
 const levelSchema = whole(0, 9).describe('Deflate level 1–9; 0: stored.')
+const deflateSchema = z
+  .enum(['auto', 'always'])
+  .describe('JPA: files above 10 MiB are stored (auto, the default), or deflated as well (always).')
 
 const settings = {
   sources: sourcesSchema,
+  databases: databasesSchema.default([]),
+  type: typeSchema.default('full'),
   output: outputSchema,
   format: formatSchema,
   archive: archiveSchema,
   partSize: partSizeSchema,
   level: levelSchema,
+  deflate: deflateSchema.exactOptional(),
 }
 
 export const profileIdSchema = whole(1, 1_000_000_000).describe('Number of the profile.')
@@ -102,12 +128,15 @@ export const DEFAULT_ARCHIVE = '[host]-[profile]-[date]-[time]-[number]'
 export const profileInputSchema = z.strictObject({
   id: profileIdSchema.exactOptional(),
   name: oneLine(255).min(1).describe('For people.'),
-  sources: sourcesSchema,
+  sources: sourcesSchema.default([]),
+  databases: databasesSchema.default([]),
+  type: typeSchema.default('full'),
   output: outputSchema,
   format: formatSchema.default('zip'),
   archive: archiveSchema.default(DEFAULT_ARCHIVE),
   partSize: partSizeSchema.default(0),
   level: levelSchema.default(6),
+  deflate: deflateSchema.exactOptional(),
   pacing: pacingSchema
     .partial()
     .default({})
@@ -118,11 +147,14 @@ export const profileInputSchema = z.strictObject({
 export const overridesSchema = z
   .strictObject({
     sources: sourcesSchema.exactOptional(),
+    databases: databasesSchema.exactOptional(),
+    type: typeSchema.exactOptional(),
     output: outputSchema.exactOptional(),
     format: formatSchema.exactOptional(),
     archive: archiveSchema.exactOptional(),
     partSize: partSizeSchema.exactOptional(),
     level: levelSchema.exactOptional(),
+    deflate: deflateSchema.exactOptional(),
     pacing: z
       .strictObject({
         minMs: pacingSchema.shape.minMs.exactOptional(),

@@ -24,5 +24,6 @@ export function noteProgress(job: Job, stages: readonly Stage[], spec: JobSpec, 
   if (progress.substep !== undefined) job.progress.substep = clip(progress.substep)
   delete job.progress.durable
   delete job.progress.idle
+  delete job.progress.beyond
   job.domain = stages[job.stage]?.domain ?? job.domain
 }

@@ -6,6 +6,8 @@ import { takeStep } from './take-step.ts'
 export interface StepRunner {
   /** The record as this step released it: somebody else may have taken the job on since. */
   run(order: StepOrder): Promise<Job>
+  /** A step will be asked for in a moment: what it needs may be started meanwhile. */
+  prepare?(): void
   /** Ends the running step of this job at its next safe point. */
   interrupt(number: number): void
   close(): Promise<void>

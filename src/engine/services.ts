@@ -1,6 +1,7 @@
 import type { Events } from '../lib/events.ts'
 import type { Job, JobStatus, JobView, Warning } from './job.ts'
-import type { BackupSpec, JobKind, Pacing, SourceSpec } from './spec.ts'
+import type { Access, Accounts, Audit, Scope } from './who.ts'
+import type { BackupSpec, BackupType, DatabaseSpec, JobKind, Pacing, SourceSpec } from './spec.ts'
 
 /**
  * What facades see. Implementations live elsewhere (`engine.ts`, `app`-level stores); no facade
@@ -14,6 +15,8 @@ interface Keyed {
    * Durable where the engine keeps it as `lastKey` of step 1.
    */
   key?: string
+  /** Name of the user who asks; absent: somebody on this host. Kept in the record. */
+  startedBy?: string
 }
 
 export interface BackupRequest extends Keyed {
@@ -65,6 +68,8 @@ export interface JobQuery {
   /** Newest first. */
   offset?: number
   limit?: number
+  /** Only what this caller may see: see `Access.scope`. */
+  seenBy?: Scope
 }
 
 /** One line of a list: what the catalogue keeps of each job. */
@@ -75,6 +80,8 @@ export interface JobSummary {
   status: JobStatus
   outcome: string
   profile: number
+  /** Name of the user who started it; absent: somebody on the host. */
+  startedBy?: string
   description: string
   archive: string | null
   files: number
@@ -133,12 +140,15 @@ export interface Profile {
   id: number
   name: string
   sources: SourceSpec[]
+  databases: DatabaseSpec[]
+  type: BackupType
   output: string
-  format: 'zip'
+  format: 'zip' | 'jpa'
   /** Archive name template: `[host]`, `[date]`, `[time]`, `[profile]`, `[number]` are replaced. */
   archive: string
   partSize: number
   level: number
+  deflate?: 'auto' | 'always'
   pacing: Pacing
 }
 
@@ -174,18 +184,8 @@ export interface Roots {
   check(use: 'source' | 'output' | 'restore' | 'archive', path: string): string
 }
 
-export type Role = 'viewer' | 'operator' | 'restorer' | 'admin'
-
-export interface Session {
-  readonly name: string
-  readonly role: Role
-}
-
-export interface Access {
-  /** The session behind a bearer token, or null. Constant time. */
-  authenticate(token: string | undefined): Session | null
-  allows(session: Session, role: Role): boolean
-}
+export type * from './who.ts'
+export { inScope } from './who.ts'
 
 export interface Catalogue {
   put(job: Job, profile: number, description: string): void
@@ -198,5 +198,7 @@ export interface Services {
   readonly profiles: Profiles
   readonly roots: Roots
   readonly access: Access
+  readonly accounts: Accounts
+  readonly audit: Audit
   readonly version: string
 }

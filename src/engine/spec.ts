@@ -42,9 +42,28 @@ export interface DirectorySource {
   oneFileSystem?: boolean
   /** Keep extended attributes and ACLs where the tools are installed (default true). */
   xattrs?: boolean
+  /**
+   * `copy` (default): SQLite databases in it are copied through SQLite, without their side files. `raw`: like any file;
+   * a database in use may then not open.
+   */
+  databases?: 'copy' | 'raw'
 }
 
 export type SourceSpec = DirectorySource
+
+/** A database that is copied by its own engine while it is in use, into `databases/<name>/` of the archive. */
+export interface DatabaseSpec {
+  type: 'sqlite'
+  /** The database file. Absolute. */
+  path: string
+  /** Name of its folder in the archive; default: base name of the path. */
+  name?: string
+  /** Whether its failure fails the run (default true). */
+  critical?: boolean
+}
+
+/** What a backup holds: all that is named, or only one of the two kinds. */
+export type BackupType = 'full' | 'files' | 'databases'
 
 export interface BackupSpec {
   kind: 'backup'
@@ -53,15 +72,21 @@ export interface BackupSpec {
   comment: string
   pacing: Pacing
   sources: SourceSpec[]
+  /** Default: none. */
+  databases?: DatabaseSpec[]
+  /** Default `full`. */
+  type?: BackupType
   /** Existing or creatable folder for the archive. Absolute. */
   output: string
-  format: 'zip'
+  format: 'zip' | 'jpa'
   /** File name without extension. */
   archive: string
   /** Bytes per part; 0 = one file. */
   partSize: number
   /** Deflate level 1–9; 0 = stored. */
   level: number
+  /** `auto` (default): JPA stores files above 10 MiB, as its usual readers unpack in memory; ZIP heeds none of it. */
+  deflate?: 'auto' | 'always'
 }
 
 export interface RestoreSpec {
@@ -70,7 +95,7 @@ export interface RestoreSpec {
   description: string
   comment: string
   pacing: Pacing
-  /** The archive's last part (`x.zip`). Absolute. */
+  /** The archive's last part (`x.zip`, `x.jpa`). Absolute. */
   archive: string
   /** Target folder. Absolute. */
   target: string

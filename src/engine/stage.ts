@@ -9,6 +9,8 @@ import type { JobSpec } from './spec.ts'
 
 export type StageName =
   | 'init'
+  | 'installer'
+  | 'db'
   | 'pack'
   | 'seal'
   | 'verify'
@@ -18,7 +20,7 @@ export type StageName =
   | 'finish-restore'
   | 'check-archive'
 
-/** The first five are the words of the JSON-RPC wire; restore and verify jobs show their own. */
+/** The first of them are the words of the JSON-RPC wire; restore and verify jobs show their own. */
 export type Domain = 'init' | 'installer' | 'db' | 'pack' | 'finalization' | 'restore' | 'verify'
 
 export interface Progress {
@@ -30,6 +32,8 @@ export interface Progress {
   total?: number
   /** Barrier: do not resume me before this is on disk. */
   durable?: true
+  /** What is under way cannot be cut: the step goes on even if its time is up. Its end is still its own to reach. */
+  beyond?: true
   /** Nothing is in flight and too little time is left to begin more: end the step here. */
   idle?: true
 }
@@ -69,6 +73,11 @@ export interface StageContext {
   clearSlot(key: string): void
   /** A work file, opened at its committed length (its tail is cut on first use in a step). */
   file(name: string, place?: Place): AppendFile
+  /**
+   * A complete file that another program has written into the folder of a place becomes a work file, all of it: from
+   * the next commit on.
+   */
+  adopt(name: string, place?: Place): AppendFile
   /** Closes a work file's handle; it stays in the record. */
   release(name: string, place?: Place): void
   /** Forgets a work file with the next commit; it is unlinked at the next take. */

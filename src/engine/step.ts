@@ -34,7 +34,8 @@ export async function runSlice(ctx: JobContext, turn: () => Promise<void>): Prom
 export const publishing = (job: Job): boolean => job.slots['publish'] !== undefined
 
 function mustStop(ctx: JobContext, progress: Progress): boolean {
-  return ctx.budget.spent || ctx.signal.aborted || progress.idle === true
+  if (ctx.signal.aborted || progress.idle === true) return true
+  return ctx.budget.spent && progress.beyond !== true
 }
 
 function advance(ctx: JobContext, result: void | { backTo: string }): void {

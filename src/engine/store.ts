@@ -49,13 +49,14 @@ export class JobStore {
   }
 
   /** Writes the job down; it exists once its first record does. */
-  create(spec: JobSpec, plan: readonly StageName[], startKey: string | null = null): Job {
+  create(spec: JobSpec, plan: readonly StageName[], startKey: string | null = null, startedBy?: string): Job {
     const { disk, clock, paths } = this.deps
     ensureFolder(disk, paths.jobs)
     const number = this.#allocate()
     const text = JSON.stringify(spec)
     replaceFile(disk, paths.spec(number), Buffer.from(text, 'utf8'))
-    const job = newJob(number, clock.wall(), spec, hashOf(text), plan, startKey)
+    const fresh = newJob(number, clock.wall(), spec, hashOf(text), plan, startKey)
+    const job: Job = startedBy === undefined ? fresh : { ...fresh, startedBy }
     ensureFolder(disk, paths.side(number, job.house))
     if (!createFileOnce(disk, paths.state(number, job.lease.epoch), encodeRecord(job))) {
       throw new BackupError('INTERNAL', `job ${number} exists already`)
@@ -189,6 +190,16 @@ export class JobStore {
       untilMono: clock.mono() + ttlMs + graceMs,
       released: false,
     }
+  }
+
+  /**
+   * How long nobody has had the job. Milliseconds. Since the same start of the machine by the clock that only runs: a
+   * wall clock set forward makes no job old.
+   */
+  idle({ lease, updatedAt }: Pick<Job, 'lease' | 'updatedAt'>): number {
+    const { clock, processes } = this.deps
+    const sameBoot = lease.boot !== '' && lease.boot === processes.boot
+    return sameBoot ? clock.mono() - lease.untilMono : clock.wall() - updatedAt
   }
 
   /** Whether somebody took the job after this epoch. */

@@ -35,6 +35,8 @@ export interface StepOrder {
   readonly expect?: number
   readonly pacing?: Partial<Pacing>
   readonly key?: string
+  /** Monotonic time at which the step was asked for: waiting for a thread to start counts as part of the slice. Milliseconds. */
+  readonly asked?: number
   /** Nothing but removing what an ended job left behind. */
   readonly clear?: true
 }
@@ -43,7 +45,7 @@ export interface StepOrder {
 export async function takeStep(deps: StepDeps, order: StepOrder, signal: AbortSignal): Promise<Job> {
   const { store } = deps
   const pacing = { ...store.read(order.number).spec.pacing, ...order.pacing }
-  const slice = Math.max(1, (pacing.maxMs * pacing.bias) / 100)
+  const slice = sliceLeft((pacing.maxMs * pacing.bias) / 100, order.asked, store.deps.clock)
   const answers: Job[] = []
   const held = acquire(store, order.number, pacing.maxMs, (job) => {
     if (!isAnswered(job, order)) return true
@@ -55,6 +57,12 @@ export async function takeStep(deps: StepDeps, order: StepOrder, signal: AbortSi
   if (isEnded(held.job)) run.cleanUp()
   else await run.work(order.key).catch((error: unknown) => run.failed(error))
   return held.told ?? held.job
+}
+
+/** What is left of a slice that began when it was asked for; at least half of it, so that a slow start still gets on. */
+function sliceLeft(slice: number, asked: number | undefined, clock: Clock): number {
+  const waited = asked === undefined ? 0 : Math.max(0, clock.mono() - asked)
+  return Math.max(1, slice - waited, slice / 2)
 }
 
 /** On a full disk the reserve is given up for the record of whoever takes the job: to pause, or to cancel it (R39). */

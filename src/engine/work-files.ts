@@ -60,6 +60,15 @@ export class WorkFiles {
     return file
   }
 
+  /** A file written by another program becomes this work file, all of it, with the next commit. */
+  adopt(name: string, place: Place): AppendFile {
+    const key = workKey(name, place)
+    if (this.#open.has(key) || key in this.#held.job.files) throw new Error(`there is a work file ${key} already`)
+    const file = AppendFile.adopt(this.#disk, this.path(name, place), () => this.#held.check())
+    this.#open.set(key, file)
+    return file
+  }
+
   /** Its handle is closed with the next commit. */
   release(name: string, place: Place): void {
     this.#released.add(workKey(name, place))

@@ -1,5 +1,8 @@
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { BackupError, type ErrorRecord } from '../lib/errors.ts'
+import type { Clock } from '../lib/clock.ts'
+import { tidy } from '../lib/scavenge.ts'
+import { startThread } from '../lib/thread.ts'
 import type { Job } from './job.ts'
 import type { StepRunner } from './runner.ts'
 import type { StepOrder } from './take-step.ts'
@@ -22,6 +25,7 @@ export interface WorkerOptions {
   readonly data: Record<string, string | number>
   /** Threads at most; each runs one step at a time. */
   readonly threads: number
+  readonly clock: Clock
   /** MiB of heap a thread may use. */
   readonly heapMb: number
 }
@@ -38,21 +42,36 @@ export class WorkerRunner implements StepRunner {
   readonly #queue: (() => void)[] = []
   /** A job goes back to the thread that kept its warm state. */
   readonly #last = new Map<number, StepThread>()
+  #tidied = false
 
   constructor(options: WorkerOptions) {
     this.#options = options
   }
 
+  prepare(): void {
+    if (this.#all.size === 0) this.#idle.push(this.#start())
+  }
+
   async run(order: StepOrder): Promise<Job> {
+    const asked = this.#options.clock.mono()
     const thread = await this.#thread(order.number)
     try {
-      const job = await thread.step(order)
+      const stepping = thread.step({ ...order, asked })
+      this.#tidy()
+      const job = await stepping
       this.#last.set(order.number, thread)
       return job
     } finally {
       if (thread.alive) this.#idle.push(thread)
       this.#queue.shift()?.()
     }
+  }
+
+  /** What loading the program left, collected while this thread has nothing to do but to wait. */
+  #tidy(): void {
+    if (this.#tidied) return
+    this.#tidied = true
+    tidy()
   }
 
   interrupt(number: number): void {
@@ -95,7 +114,7 @@ class StepThread {
   alive = true
 
   constructor(options: WorkerOptions, gone: () => void) {
-    this.#worker = new Worker(options.entry, {
+    this.#worker = startThread(options.entry, {
       workerData: options.data,
       resourceLimits: { maxOldGenerationSizeMb: options.heapMb, maxYoungGenerationSizeMb: YOUNG },
     })

@@ -1,16 +1,28 @@
 import type { z } from 'zod'
 import { complaintOf } from '../engine/profile-schema.ts'
 import type { JobView } from '../engine/job.ts'
-import type { Engine, Role, Services, Session, StartRequest } from '../engine/services.ts'
+import type { Engine, Freshness, Origin, Pace, Role, Services, Session, StartRequest } from '../engine/services.ts'
 import { BackupError } from '../lib/errors.ts'
+import { noteRefusal, trailed, type Trail } from './trail.ts'
 
 /** Who calls, and what came with the call besides its parameters. */
 export interface Call {
   readonly session: Session
+  readonly origin: Origin
   /** Idempotency key, if the caller sent one. */
   readonly key?: string
   readonly starts: Starts
 }
+
+/** The session of whoever has shown nothing: only methods for anyone are open to it. */
+export const NOBODY: Session = Object.freeze({
+  name: '',
+  role: 'none',
+  profiles: null,
+  kind: 'none',
+  id: '',
+  loginAt: null,
+})
 
 /** Starts jobs; a start repeated under one key is one start. */
 export interface Starts {
@@ -19,7 +31,11 @@ export interface Starts {
 
 /** One method of a wire. Its schemas validate, describe and type it. */
 export interface Method {
-  readonly role: Role
+  /** The least role; `anyone`: no token is needed. */
+  readonly role: Role | 'anyone'
+  /** How recent the proof of who calls must be. */
+  readonly fresh: Freshness | null
+  readonly pace: Pace
   readonly summary: string
   readonly params: z.ZodObject
   readonly result: z.ZodType
@@ -30,7 +46,13 @@ export interface Method {
 export type Table = Readonly<Record<string, Method>>
 
 interface Definition<P extends z.ZodObject, R extends z.ZodType> {
-  role: Role
+  role: Role | 'anyone'
+  /** Default: any valid token or login will do. */
+  fresh?: Freshness
+  /** Default: `rate`. */
+  pace?: Pace
+  /** What the audit trail says about it; absent: nothing. */
+  trail?: Trail<z.output<P>, z.input<R>>
   summary: string
   params: P
   result: R
@@ -39,13 +61,19 @@ interface Definition<P extends z.ZodObject, R extends z.ZodType> {
 
 /** Ties the schema to the function: inside `run` the parameters have the schema's type. */
 export function method<P extends z.ZodObject, R extends z.ZodType>(definition: Definition<P, R>): Method {
-  const { role, summary, params, result, run } = definition
+  const { role, fresh = null, pace = 'rate', trail, summary, params, result, run } = definition
   return {
     role,
+    fresh,
+    pace,
     summary,
     params,
     result,
-    invoke: async (services, raw, call) => run(services, parseParams(params, raw), call),
+    async invoke(services, raw, call) {
+      const parsed = parseParams(params, raw)
+      const work = async (): Promise<z.input<R>> => run(services, parsed, call)
+      return trail === undefined ? work() : trailed(services.audit, call, trail, parsed, work)
+    },
   }
 }
 
@@ -65,13 +93,33 @@ export function lookUp(table: Table, name: string): Method | null {
   return Object.hasOwn(table, name) ? (table[name] ?? null) : null
 }
 
-/** One call: role, parameters, work. FORBIDDEN, BAD_REQUEST, and whatever the method throws. */
+/**
+ * One call, on whatever wire it came: role, freshness, how often and how many at once, parameters, work. FORBIDDEN,
+ * TOO_MANY_REQUESTS, BAD_REQUEST, and whatever the method throws.
+ */
 export async function dispatch(found: Method, services: Services, raw: unknown, call: Call): Promise<unknown> {
-  requireRole(services, call, found.role)
-  return found.invoke(services, raw, call)
+  if (found.role === 'anyone') return found.invoke(services, raw, call)
+  using _place = services.access.admit(call.session, found.pace)
+  try {
+    requireRole(services, call, found.role)
+    if (found.fresh !== null) requireFresh(services, call, found.fresh)
+    return await found.invoke(services, raw, call)
+  } catch (error) {
+    noteRefusal(services.audit, call, error)
+    throw error
+  }
 }
 
 export function requireRole(services: Services, call: Call, role: Role): void {
   if (!services.access.allows(call.session, role))
     throw new BackupError('FORBIDDEN', `this needs the role ${role}`, { data: { role } })
+}
+
+/** Some things a stolen token or a forgotten browser must not be able to do. */
+export function requireFresh(services: Services, call: Call, how: Freshness): void {
+  if (services.access.isFresh(call.session, how)) return
+  throw new BackupError('FORBIDDEN', 'this needs a login of the last minutes', {
+    hint: 'Call login and use the token it answers with.',
+    data: { fresh: how },
+  })
 }

@@ -2,30 +2,42 @@ import type { IncomingMessage } from 'node:http'
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express'
 import helmet from 'helmet'
 import { nanoid } from 'nanoid'
-import type { Services, Session } from '../engine/services.ts'
+import type { Origin, Role, Services, Session } from '../engine/services.ts'
 import { BackupError, type ErrorCode } from '../lib/errors.ts'
-import { readBody } from './body.ts'
+import { MAX_BODY, readBody } from './body.ts'
 import { markAuthenticated } from './connections.ts'
+import { NOBODY } from './facade.ts'
 import { createHostCheck } from './host.ts'
 import { refusal, type ReportInternal } from './jsonrpc/errors.ts'
 import { createRpcServer, type RpcServer } from './jsonrpc/server.ts'
-
-/** Slows down whoever guesses tokens. Implemented by `access`. */
-export interface Guard {
-  /** How long the address must still wait. Milliseconds. */
-  waitMs(address: string): number
-  failed(address: string): void
-}
+import { createPeerReader, type PeerReader } from './peer.ts'
 
 export interface HttpOptions {
   readonly services: Services
-  readonly guard: Guard
   /** Host names answered besides the loopback ones. */
   readonly hosts?: readonly string[]
+  /** Addresses or networks (`10.0.0.0/8`) of proxies whose X-Forwarded-For is believed; default: none. */
+  readonly trustedProxies?: readonly string[]
   /** Takes faults of the program with the id that the client was shown. */
   readonly report?: ReportInternal
   readonly newId?: () => string
 }
+
+/** A route, and what it takes to be answered there. `methods`: each RPC method says so itself. */
+export interface Route {
+  readonly path: string
+  readonly verbs: string
+  readonly needs: 'nothing' | Role | 'methods'
+}
+
+/** Every route of this face: what is not named here answers 404. */
+export const ROUTES = [
+  { path: '/health', verbs: 'GET, HEAD', needs: 'nothing' },
+  { path: '/openrpc.json', verbs: 'GET, HEAD', needs: 'viewer' },
+  { path: '/rpc', verbs: 'POST', needs: 'methods' },
+] as const satisfies readonly Route[]
+
+type Path = (typeof ROUTES)[number]['path']
 
 /** Everything a browser could be talked into, switched off. HSTS is for whoever speaks TLS in front. */
 const headers = helmet({
@@ -58,7 +70,13 @@ export function createHttpApp(options: HttpOptions): Express {
   const report: ReportInternal = options.report ?? ((id, error) => console.error(`internal error ${id}:`, error))
   const newId = options.newId ?? nanoid
   const rpc = createRpcServer({ services: options.services, report, newId })
-  const authenticate = createAuthentication(options)
+  const enter = createEntrance(options)
+  const known = requireToken(enter)
+  const handlers: Readonly<Record<Path, RequestHandler[]>> = {
+    '/health': [(_request, response) => void response.json({ status: 'ok' })],
+    '/openrpc.json': [known, (_request, response) => void response.json(rpc.document)],
+    '/rpc': [enter, requireJson, answer(rpc)],
+  }
   const app = express()
   app.disable('x-powered-by')
   app.set('etag', false)
@@ -66,15 +84,12 @@ export function createHttpApp(options: HttpOptions): Express {
   app.set('case sensitive routing', true)
   app.set('strict routing', true)
   app.use(headers, noStore, checkHost(options.hosts))
-  app
-    .route('/health')
-    .get((_request, response) => void response.json({ status: 'ok' }))
-    .all(only('GET, HEAD'))
-  app
-    .route('/openrpc.json')
-    .get(authenticate, (_request, response) => void response.json(rpc.document))
-    .all(only('GET, HEAD'))
-  app.route('/rpc').post(authenticate, requireJson, answer(rpc)).all(only('POST'))
+  for (const { path, verbs } of ROUTES) {
+    const route = app.route(path)
+    if (verbs === 'POST') route.post(...handlers[path])
+    else route.get(...handlers[path])
+    route.all(only(verbs))
+  }
   app.use((_request, response) => refuse(response, 404, 'BAD_REQUEST', 'there is nothing here'))
   app.use(lastResort(report, newId))
   return app
@@ -101,27 +116,55 @@ const only =
 
 const BEARER = /^Bearer ([\x21-\x7e]+)$/i
 
-/** One body for every refusal: a missing and a wrong token look alike. */
-function createAuthentication({ services, guard }: HttpOptions): RequestHandler {
+/** Who called, and from where, as the entrance found out. */
+interface Visitor {
+  readonly session: Session
+  readonly origin: Origin
+}
+
+const visitorOf = (response: Response): Visitor => response.locals['visitor'] as Visitor // set by the entrance
+
+/** One body for every refusal: a missing, wrong, expired and revoked token look alike. */
+function refuseStranger(response: Response): void {
+  response.set('WWW-Authenticate', 'Bearer')
+  refuse(response, 401, 'UNAUTHORIZED', 'the access token is missing or wrong')
+}
+
+function refuseForNow(response: Response, waitMs: number): void {
+  response.set('Retry-After', String(Math.max(1, Math.ceil(waitMs / 1000))))
+  refuse(response, 429, 'TOO_MANY_REQUESTS', 'too many calls, or too many wrong tokens; wait')
+}
+
+/** Who calls: a token that is sent must be right; who sends none is nobody. */
+function createEntrance({ services, trustedProxies = [], newId = nanoid }: HttpOptions): RequestHandler {
+  const peerOf: PeerReader = createPeerReader(trustedProxies)
   return (request, response, next) => {
-    const address = request.socket.remoteAddress ?? 'unknown'
-    const wait = guard.waitMs(address)
-    if (wait > 0) {
-      response.set('Retry-After', String(Math.ceil(wait / 1000)))
-      return refuse(response, 429, 'UNAUTHORIZED', 'too many wrong tokens; wait')
-    }
+    const origin = { face: 'http', address: peerOf(request), request: newId() }
     const token = BEARER.exec(request.headers.authorization ?? '')?.[1]
-    const session = services.access.authenticate(token)
-    if (session !== null) {
-      markAuthenticated(request.socket)
-      response.locals['session'] = session
-      return next()
+    let session: Session | null
+    try {
+      session = services.access.enter(token, origin)
+    } catch (error) {
+      const wait =
+        error instanceof BackupError && error.code === 'TOO_MANY_REQUESTS' ? error.data['retryAfterMs'] : null
+      return wait === null ? next(error) : refuseForNow(response, Number(wait ?? 1_000))
     }
-    if (token !== undefined) guard.failed(address)
-    response.set('WWW-Authenticate', 'Bearer')
-    refuse(response, 401, 'UNAUTHORIZED', 'the access token is missing or wrong')
+    if (session === null && token !== undefined) return refuseStranger(response)
+    if (session !== null) markAuthenticated(request.socket)
+    response.locals['visitor'] = { session: session ?? NOBODY, origin } satisfies Visitor
+    next()
   }
 }
+
+/** For routes that nobody without a token has any business at. */
+const requireToken =
+  (enter: RequestHandler): RequestHandler =>
+  (request, response, next) =>
+    enter(request, response, (error?: unknown) => {
+      if (error !== undefined) return next(error)
+      if (visitorOf(response).session === NOBODY) return refuseStranger(response)
+      next()
+    })
 
 const JSON_TYPE = /^application\/json *(; *charset *= *"?utf-8"?)?$/i
 
@@ -129,15 +172,22 @@ const JSON_TYPE = /^application\/json *(; *charset *= *"?utf-8"?)?$/i
 const requireJson: RequestHandler = (request, response, next) => {
   const encoding = request.headers['content-encoding'] ?? 'identity'
   if (encoding === 'identity' && JSON_TYPE.test(request.headers['content-type'] ?? '')) return next()
+  if (visitorOf(response).session === NOBODY) return refuseStranger(response)
   refuse(response, 415, 'BAD_REQUEST', 'only uncompressed application/json is read here')
 }
+
+/** Enough for a login. */
+const STRANGERS_BODY = 8 * 1024
 
 const answer =
   (rpc: RpcServer): RequestHandler =>
   async (request, response) => {
-    const text = await readBody(request)
-    const session = response.locals['session'] as Session // set by the authentication before us
-    const { status, body } = await rpc.handle(text, session, keyOf(request))
+    const visitor = visitorOf(response)
+    const text = await readBody(request, visitor.session === NOBODY ? STRANGERS_BODY : MAX_BODY)
+    const key = keyOf(request)
+    const { status, body, retryAfterMs } = await rpc.handle(text, key === undefined ? visitor : { ...visitor, key })
+    if (status === 401) return refuseStranger(response)
+    if (retryAfterMs !== undefined) response.set('Retry-After', String(Math.max(1, Math.ceil(retryAfterMs / 1000))))
     if (body === undefined) response.status(status).end()
     else response.status(status).json(body)
   }

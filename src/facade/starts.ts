@@ -9,7 +9,8 @@ import type { Call, Starts } from './facade.ts'
 export function createStarts(capacity = 1_000): Starts {
   const known = new Map<string, Promise<number>>()
   return {
-    async start(engine, request, call) {
+    async start(engine, asked, call) {
+      const request = { ...asked, startedBy: call.session.name }
       if (call.key === undefined) return engine.start(request)
       const name = nameOf(call, call.key, request.kind)
       const earlier = known.get(name)

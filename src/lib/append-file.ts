@@ -1,8 +1,12 @@
-import { BackupError, errnoOf } from './errors.ts'
+import { errnoOf } from './errors.ts'
 import { removeIfThere } from './durable-file.ts'
 import { readFully, writeFully, type Disk } from './disk.ts'
+import { lost } from './lost-file.ts'
+import { release } from './release.ts'
 
+/** What is gathered before it is written, at most, and at first: most work files are short lists. */
 const BUFFER = 1 << 20
+const FIRST_BUFFER = 64 << 10
 /** Unsynced bytes after which writeback is begun in the background, so that a commit finds little left. */
 const WRITEBACK = 16 << 20
 
@@ -78,6 +82,15 @@ export class AppendFile implements AsyncDisposable {
     return new AppendFile(disk, path, fd, committed, mayWrite)
   }
 
+  /** A whole file that somebody else has written: nothing of it is committed yet. Throws the system's error. */
+  static adopt(disk: Disk, path: string, mayWrite: () => void = () => {}): AppendFile {
+    const { size } = disk.lstat(path)
+    const file = new AppendFile(disk, path, disk.open(path, 'update'), 0, mayWrite)
+    file.#created = file.#dirty = true
+    file.#flushed = size
+    return file
+  }
+
   /** The length with what is still buffered. */
   get length(): number {
     return this.#cut ?? this.#flushed + this.#buffered
@@ -100,8 +113,7 @@ export class AppendFile implements AsyncDisposable {
       return
     }
     if (this.#buffered + bytes.length > BUFFER) this.flush()
-    this.#buffer ??= Buffer.allocUnsafeSlow(BUFFER)
-    this.#buffer.set(bytes, this.#buffered)
+    this.#room(this.#buffered + bytes.length).set(bytes, this.#buffered)
     this.#buffered += bytes.length
   }
 
@@ -142,14 +154,16 @@ export class AppendFile implements AsyncDisposable {
 
   /** Up to `length` bytes at `at`, buffered ones included. */
   read(at: number, length: number): Buffer {
-    this.#usable()
-    if (at + length > this.#flushed) this.flush()
-    const wanted = Math.max(0, Math.min(length, this.#flushed - at))
-    const bytes = Buffer.allocUnsafe(wanted)
-    if (wanted === 0) return bytes
-    const got = readFully(this.#disk, this.#handle(), bytes, wanted, at)
-    if (got < wanted) throw lost(this.path, at + wanted, at + got)
+    const bytes = Buffer.allocUnsafe(this.#readable(at, length))
+    this.#fill(bytes, at)
     return bytes
+  }
+
+  /** The same into memory of the caller's; returns how many bytes. */
+  readInto(into: Uint8Array, at: number, length: number): number {
+    const bytes = into.subarray(0, this.#readable(at, length))
+    this.#fill(bytes, at)
+    return bytes.length
   }
 
   /** Hands buffered bytes to the system; not durable. */
@@ -197,6 +211,8 @@ export class AppendFile implements AsyncDisposable {
   close(): void {
     const fd = this.#fd
     this.#fd = null
+    if (this.#buffer !== null) release(this.#buffer)
+    this.#buffer = null
     this.#failure ??= new Error(`${this.path} is closed`)
     if (fd === null) return
     if (this.#writeback === null) return this.#disk.close(fd)
@@ -207,6 +223,32 @@ export class AppendFile implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#writeback
     this.close()
+  }
+
+  #readable(at: number, length: number): number {
+    this.#usable()
+    if (at + length > this.#flushed) this.flush()
+    return Math.max(0, Math.min(length, this.#flushed - at))
+  }
+  #fill(bytes: Uint8Array, at: number): void {
+    if (bytes.length === 0) return
+    const got = readFully(this.#disk, this.#handle(), bytes, bytes.length, at)
+    if (got < bytes.length) throw lost(this.path, at + bytes.length, at + got)
+  }
+
+  /** The buffer, with room for `length` bytes. */
+  #room(length: number): Buffer {
+    const present = this.#buffer
+    if (present !== null && present.length >= length) return present
+    let size = present?.length ?? FIRST_BUFFER
+    while (size < length) size *= 4
+    const larger = Buffer.allocUnsafeSlow(size)
+    if (present !== null) {
+      larger.set(present.subarray(0, this.#buffered))
+      release(present)
+    }
+    this.#buffer = larger
+    return larger
   }
 
   #usable(): void {
@@ -255,11 +297,4 @@ export class AppendFile implements AsyncDisposable {
     this.#failure ??= error
     throw error
   }
-}
-
-function lost(path: string, committed: number, size: number | null): BackupError {
-  const found = size === null ? 'is missing' : `holds only ${size} bytes`
-  return new BackupError('WORK_FILE_LOST', `work file ${path} ${found}; ${committed} bytes were recorded`, {
-    data: { path, committed, size },
-  })
 }

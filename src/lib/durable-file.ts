@@ -38,9 +38,9 @@ function writeTemporary(disk: Disk, target: string, bytes: Uint8Array): string {
   return temporary
 }
 
-/** Puts `bytes` under `target`, replacing what is there: whole or not at all. */
-export function replaceFile(disk: Disk, target: string, bytes: Uint8Array): void {
-  const temporary = writeTemporary(disk, target, bytes)
+/** Puts `bytes` under `target`, replacing what is there: whole or not at all. The temporary name begins with `as`. */
+export function replaceFile(disk: Disk, target: string, bytes: Uint8Array, as: string = target): void {
+  const temporary = writeTemporary(disk, as, bytes)
   try {
     disk.rename(temporary, target)
   } catch (error) {

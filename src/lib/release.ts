@@ -1,5 +1,7 @@
 /** ArrayBuffers up to this size may be Node's pool. */
 const SHARED = Math.max(Buffer.poolSize, 64 << 10)
+/** A Buffer made with at least this many bytes can be released. */
+export const OWN_FROM = SHARED + 1
 
 /**
  * Gives the memory behind `bytes` back at once instead of leaving it to the collector, which lets tens of

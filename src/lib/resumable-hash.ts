@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto'
-import { createSHA256, type IHasher } from 'hash-wasm'
+import type { IHasher } from 'hash-wasm'
 
 /**
  * SHA-256 over a run of bytes that may be longer than a process lives. `node:crypto` is eight times
@@ -21,12 +21,11 @@ export class ResumableSha256 {
   }
   /** From the first byte; `save` gives the state. */
   static async exportable(): Promise<ResumableSha256> {
-    return new ResumableSha256(null, (await createSHA256()).init())
+    return new ResumableSha256(null, (await slow()).init())
   }
   /** From the byte at which `saved` was taken. Throws if the text is not a state. */
   static async restore(saved: string): Promise<ResumableSha256> {
-    const hasher = await createSHA256()
-    return new ResumableSha256(null, hasher.load(Buffer.from(saved, 'base64')))
+    return new ResumableSha256(null, (await slow()).load(Buffer.from(saved, 'base64')))
   }
 
   update(bytes: Uint8Array): this {
@@ -42,6 +41,12 @@ export class ResumableSha256 {
   digest(): string {
     return this.#fast?.digest('hex') ?? this.#slow?.digest('hex') ?? ''
   }
+}
+
+/** Loaded when the first process was lost: most jobs never need it, and it takes megabytes. */
+async function slow(): Promise<IHasher> {
+  const { createSHA256 } = await import('hash-wasm')
+  return createSHA256()
 }
 
 /** Where hashing stands: goes into a slot. */

@@ -40,16 +40,22 @@ export function expandArchiveName(template: string, profile: Pick<Profile, 'name
   return template.replace(/\[[a-z]+\]/g, (word) => values[word] ?? word)
 }
 
-/** What a run of this profile means, frozen. PROFILE_INVALID when it names no sources. */
+/** Whether nothing that is named would be backed up. */
+function isEmpty({ type, sources, databases }: Pick<Profile, 'type' | 'sources' | 'databases'>): boolean {
+  const files = type === 'databases' ? 0 : sources.length
+  return files + (type === 'files' ? 0 : databases.length) === 0
+}
+
+/** What a run of this profile means, frozen. PROFILE_INVALID when it names nothing to back up. */
 export function profileToBackupSpec(profile: Profile, run: ProfileRun, facts: RunFacts): BackupSpec {
   const { pacing, ...overrides } = run.overrides ?? {}
   const effective = { ...profile, ...overrides }
-  if (effective.sources.length === 0) {
+  if (isEmpty(effective)) {
     throw new BackupError(
       'PROFILE_INVALID',
       `profile ${profile.id} (${JSON.stringify(profile.name)}) names no sources`,
       {
-        hint: 'Save the profile with at least one folder under "sources", or pass overrides.sources.',
+        hint: 'Save the profile with at least one folder under "sources" or one database, or pass overrides.',
         data: { profile: profile.id },
       },
     )
@@ -61,10 +67,13 @@ export function profileToBackupSpec(profile: Profile, run: ProfileRun, facts: Ru
     comment: run.comment ?? '',
     pacing: { ...profile.pacing, ...pacing },
     sources: effective.sources,
+    ...(effective.databases.length === 0 ? {} : { databases: effective.databases }),
+    ...(effective.type === 'full' ? {} : { type: effective.type }),
     output: effective.output,
     format: effective.format,
     archive: expandArchiveName(effective.archive, profile, facts),
     partSize: effective.partSize,
     level: effective.level,
+    ...(effective.deflate === undefined ? {} : { deflate: effective.deflate }),
   }
 }

@@ -62,6 +62,8 @@ function initial(options: ProfilesOptions): ProfilesFile {
     id: 1,
     name: 'Default',
     sources: [],
+    databases: [],
+    type: 'full',
     output: options.output ?? path.join(path.resolve(options.folder), 'backups'),
     format: 'zip',
     archive: DEFAULT_ARCHIVE,

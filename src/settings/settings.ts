@@ -13,10 +13,14 @@ export const DEFAULT_PORT = 8731
 const folders = z.array(pathSchema).max(1000).default([])
 const count = (value: number): z.ZodDefault<z.ZodInt> => z.int().min(1).max(65_535).default(value)
 
+const many = (value: number): z.ZodDefault<z.ZodInt> => z.int().min(1).max(1_000_000).default(value)
+
 const hostName = z
   .string()
   .max(253)
   .regex(/^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)$/, 'must be a host name or address without a port')
+
+const network = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()])
 
 export const settingsSchema = z.strictObject({
   format: z.literal(SETTINGS_FORMAT).default(SETTINGS_FORMAT),
@@ -27,6 +31,8 @@ export const settingsSchema = z.strictObject({
       port: z.int().min(0).max(65_535).default(DEFAULT_PORT),
       /** Says that a proxy with TLS stands in front: without it only loopback may be listened on. */
       behindTlsProxy: z.boolean().default(false),
+      /** Addresses or networks of proxies whose X-Forwarded-For is believed. */
+      trustedProxies: z.array(network).max(100).default([]),
     })
     .prefault({}),
   /** Host headers accepted besides 127.0.0.1, localhost and [::1]: names that a proxy forwards. */
@@ -39,6 +45,14 @@ export const settingsSchema = z.strictObject({
       connectionsPerAddress: count(100),
       unauthenticated: count(64),
       unauthenticatedPerAddress: count(8),
+      /** Of one token or login; steps, status and progress are bounded by `callsAtOnce` instead. */
+      requestsPerMinute: many(600),
+      /** Without a token, of one address. */
+      strangersPerMinute: many(60),
+      loginsPerMinute: many(10),
+      /** Of one token or login, and of all together. */
+      callsAtOnce: count(64),
+      allCallsAtOnce: count(256),
     })
     .prefault({}),
 })

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto'
+import zlib from 'node:zlib'
 import { BackupError } from '../lib/errors.ts'
 import { escapeName } from '../lib/entry-path.ts'
+import { discarded } from '../lib/scavenge.ts'
 import { crcCombine } from '../archive/crc.ts'
+import { encodeProof, PROOFS } from '../archive/proofs.ts'
 import type { Codec, Packed } from '../archive/codec.ts'
 import type { EntryHead, EntryTotals, Format } from '../archive/format.ts'
 import type { Progress, StageContext, Steps } from '../engine/stage.ts'
@@ -16,6 +19,9 @@ import { Warm } from './warm.ts'
 import type { Sink, Taken } from './sink.ts'
 import { weightOf, type Task } from './task.ts'
 
+/** What the objects about one entry come to, which live just long enough to burden the collector. Bytes. */
+const ENTRY = 4 << 10
+
 /** Bytes that may be read ahead for each batch the codec can work on. */
 const AHEAD = BLOCK
 
@@ -25,6 +31,8 @@ export interface ArchiveSinkOptions {
   /** Bytes per part; 0 = one. */
   readonly partSize: number
   readonly level: number
+  /** `auto` (default): files above what the format's readers unpack are stored. */
+  readonly deflate?: 'auto' | 'always' | undefined
 }
 
 type TakenBy = (item: SourceItem, result: Taken | null) => void
@@ -44,7 +52,7 @@ export class ArchiveSink implements Sink {
     this.#ctx = ctx
     this.#options = options
     this.#slot = ctx.slot('sink', newSlot)
-    this.#parts = new PartWriter(ctx, this.#slot.parts, options.partSize)
+    this.#parts = new PartWriter(ctx, this.#slot.parts, options.partSize, options.format.writer.finishesFirst)
     this.#directory = new Directory(ctx, this.#slot, this.#parts, options)
   }
 
@@ -60,6 +68,7 @@ export class ArchiveSink implements Sink {
       this.#slot.applied++
       const progress = await this.#apply(task, taken)
       contentOf(task)?.release()
+      if (task.type === 'whole') discarded(ENTRY)
       warm.note(weightOf(task), this.#ctx.clock.mono())
       yield progress
       if (task.type === 'abort') this.#parts.removeAfter(this.#slot.removeTo)
@@ -80,14 +89,11 @@ export class ArchiveSink implements Sink {
 
   #pipeline(key: string, items: () => AsyncIterable<SourceItem>): Pipeline {
     const { open } = this.#slot
+    const { level, deflate, format } = this.#options
+    const { maxFile, maxName } = format.writer
     const batcher = new Batcher(this.#options.codec)
-    const tasks = readAhead(items(), {
-      level: this.#options.level,
-      batcher,
-      maxFile: this.#options.format.writer.maxFile,
-      maxName: this.#options.format.writer.maxName,
-      begun: open,
-    })
+    const deflateUpTo = deflate === 'always' ? Number.POSITIVE_INFINITY : format.writer.deflateUpTo
+    const tasks = readAhead(items(), { level, deflateUpTo, batcher, maxFile, maxName, begun: open })
     return new Pipeline(key, this.#slot.applied, tasks, batcher)
   }
 
@@ -95,7 +101,7 @@ export class ArchiveSink implements Sink {
     switch (task.type) {
       case 'pass':
         taken(task.item, null)
-        return { step: task.item.type === 'pause' ? task.item.message : 'packing' }
+        return passed(task.item)
       case 'whole':
         return this.#whole(task, task.content === null ? null : await task.content.packed, taken)
       case 'begin':
@@ -119,7 +125,7 @@ export class ArchiveSink implements Sink {
     const head = { ...headOf(entry, mtimeNs), size, method: packed?.method ?? ('store' as const) }
     const totals = { ...head, crc: packed?.crc ?? 0, stored: data.length, part: 0, offset: 0 }
     const bytes = this.#options.format.writer.head(totals)
-    const place = this.#parts.reserve(bytes.length + Math.min(1, data.length))
+    const place = this.#parts.reserve(bytes.length + BEHIND_HEAD)
     this.#parts.write(bytes)
     this.#parts.write(data)
     this.#ctx.count({ bytesRead: size })
@@ -135,7 +141,7 @@ export class ArchiveSink implements Sink {
     const { entry, identity, method } = task
     const head: EntryHead = { ...headOf(entry, BigInt(identity.mtimeNs)), size: identity.size, method }
     const bytes = this.#options.format.writer.openHead(head)
-    const place = this.#parts.reserve(bytes.length + 1)
+    const place = this.#parts.reserve(bytes.length + BEHIND_HEAD)
     this.#parts.hold(place)
     this.#parts.write(bytes)
     const path = pathKey(entry.path)
@@ -147,7 +153,7 @@ export class ArchiveSink implements Sink {
   #block(entry: Entry, packed: Packed, length: number): Progress {
     const open = this.#opened()
     this.#parts.write(packed.data)
-    if (packed.sha256.length > 0) this.#ctx.file(this.#blocks()).write(packed.sha256)
+    if (open.identity.size > WHOLE_DIGEST) this.#ctx.file(this.#blocks()).write(packed.sha256)
     open.at += length
     open.stored += packed.data.length
     open.crc = crcCombine(open.crc, packed.crc, length)
@@ -194,6 +200,8 @@ export class ArchiveSink implements Sink {
 
   #finishEntry(totals: EntryTotals): void {
     this.#directory.add(totals)
+    const { writer } = this.#options.format
+    if (!writer.holdsCrc) this.#ctx.file(PROOFS).write(encodeProof(zlib.crc32(writer.head(totals)), totals.crc))
     this.#slot.entries++
     this.#slot.uncompressed += totals.size
     this.#slot.stored += totals.stored
@@ -230,8 +238,23 @@ export class ArchiveSink implements Sink {
   }
 }
 
+/** No header ends its part: readers of JPA want more than a block's length to be left. Bytes. */
+const BEHIND_HEAD = 1
+
 /** An empty final block: ends a deflate stream made of independent pieces. */
 const FINAL_BLOCK = Buffer.from([0x03, 0x00])
+
+/** A moment between two entries, with what its source says of it. */
+function passed(item: SourceItem): Progress {
+  if (item.type !== 'pause') return { step: 'packing' }
+  const { message, done, total, durable, beyond } = item
+  return {
+    step: message,
+    ...(done === undefined || total === undefined ? {} : { done, total }),
+    ...(durable === undefined ? {} : { durable }),
+    ...(beyond === undefined ? {} : { beyond }),
+  }
+}
 
 const nameOf = (entry: Entry): string => escapeName(entry.path)
 

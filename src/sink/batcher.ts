@@ -6,9 +6,6 @@ import { BufferPool } from './buffer-pool.ts'
 const BATCH_BYTES = 256 << 10
 const BATCH_JOBS = 64
 const BLOCK = 1 << 20
-/** Results from this length on are nobody else's. */
-const OWN = 64 << 10
-
 /** Something on its way through the codec. `release` once its result has been used: its memory is lent again. */
 export interface Underway {
   readonly packed: Promise<Packed>
@@ -27,10 +24,12 @@ interface Arena {
   used: number
   files: number
   sent: boolean
+  /** What they were packed to, where that lies elsewhere: given back with the arena. */
+  packed: readonly Packed[]
 }
 
 /** Gathers small jobs into batches, and lends the memory that content is read into. */
-export class Batcher {
+export class Batcher implements Disposable {
   readonly #codec: Codec
   readonly #arenas = new BufferPool(BATCH_BYTES)
   readonly #blocks = new BufferPool(BLOCK)
@@ -74,10 +73,15 @@ export class Batcher {
   alone(job: PackJob, memory: Buffer): Underway {
     this.flush()
     let result: Packed | null = null
-    const packed = this.#codec.pack([job]).then(([first]) => (result = first ?? missing()))
+    const packed = this.#codec.pack([job]).then(([first = missing()]) => {
+      // What was deflated is read no more: its memory is lent again before the result's turn has come.
+      if (first.data.buffer !== memory.buffer) this.#blocks.give(memory)
+      return (result = first)
+    })
     const done = (): void => {
-      if (result !== null && result.data.buffer !== memory.buffer && result.data.length >= OWN) release(result.data)
-      this.#blocks.give(memory)
+      if (result === null) return
+      if (result.data.buffer === memory.buffer) this.#blocks.give(memory)
+      else release(result.data)
     }
     return { packed, release: done }
   }
@@ -91,18 +95,26 @@ export class Batcher {
   flush(): void {
     if (this.#waiting.length === 0) return
     const batch = this.#waiting
+    const arena = this.#arena
     this.#waiting = []
     this.#promises.clear()
     this.#bytes = 0
     this.#renew(0)
     this.#codec.pack(batch.map((one) => one.job)).then(
       (packed) => {
+        arena.packed = packed
         for (const [i, one] of batch.entries()) one.resolve(packed[i] ?? missing())
       },
       (error: unknown) => {
         for (const one of batch) one.reject(error)
       },
     )
+  }
+
+  /** Nothing is added any more; what is in flight may end. */
+  [Symbol.dispose](): void {
+    this.#arenas[Symbol.dispose]()
+    this.#blocks[Symbol.dispose]()
   }
 
   #renew(size: number): void {
@@ -112,11 +124,13 @@ export class Batcher {
     if (arena.files === 0) this.#arenas.give(arena.bytes)
   }
   #newArena(size: number): Arena {
-    return { bytes: this.#arenas.take(Math.max(BATCH_BYTES, size)), used: 0, files: 0, sent: false }
+    return { bytes: this.#arenas.take(Math.max(BATCH_BYTES, size)), used: 0, files: 0, sent: false, packed: [] }
   }
   #done(arena: Arena): void {
     arena.files--
-    if (arena.files === 0 && arena.sent) this.#arenas.give(arena.bytes)
+    if (arena.files > 0 || !arena.sent) return
+    for (const { data } of arena.packed) if (data.buffer !== arena.bytes.buffer) release(data)
+    this.#arenas.give(arena.bytes)
   }
 }
 

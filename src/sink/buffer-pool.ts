@@ -1,3 +1,5 @@
+import { release } from '../lib/release.ts'
+
 /** Buffers kept for the next use at most. */
 const KEPT = 8
 
@@ -5,9 +7,10 @@ const KEPT = 8
  * Memory of one size, used again and again: megabytes that live for milliseconds would otherwise
  * wait for the garbage collector by the hundred.
  */
-export class BufferPool {
+export class BufferPool implements Disposable {
   readonly #size: number
   readonly #free: Buffer[] = []
+  #closed = false
 
   constructor(size: number) {
     this.#size = size
@@ -19,6 +22,12 @@ export class BufferPool {
   }
   /** Nobody may touch it any more. */
   give(buffer: Buffer): void {
-    if (buffer.length === this.#size && this.#free.length < KEPT) this.#free.push(buffer)
+    if (!this.#closed && buffer.length === this.#size && this.#free.length < KEPT) this.#free.push(buffer)
+    else release(buffer)
+  }
+  /** What is lent still may be used until it is given back. */
+  [Symbol.dispose](): void {
+    this.#closed = true
+    for (const buffer of this.#free.splice(0)) release(buffer)
   }
 }

@@ -1,4 +1,5 @@
 import { BackupError } from '../lib/errors.ts'
+import { discarded } from '../lib/scavenge.ts'
 import type { ArchiveTotals, EntryTotals, Format } from '../archive/format.ts'
 import type { StageContext, Steps } from '../engine/stage.ts'
 import type { PartWriter } from './part-writer.ts'
@@ -42,6 +43,7 @@ export class Directory {
     const file = this.#ctx.file('directory')
     while (closing.at < file.length) {
       closing.at += this.#copy(closing, file.read(closing.at, COPY + LENGTH))
+      discarded(4 * COPY) // each record is an object or two
       yield { step: 'writing the directory', done: closing.at, total: file.length }
     }
     this.#end(closing)
@@ -51,10 +53,11 @@ export class Directory {
 
   /** In one part if it fits into one: readers then need only the last. */
   #place(): ClosingSlot {
-    const length = this.#ctx.file('directory').length - LENGTH * this.#slot.entries
-    const whole = length + ENDING
+    // A format without a directory has no records.
+    const length = Math.max(0, this.#ctx.file('directory').length - LENGTH * this.#slot.entries)
+    const whole = length + this.#format.writer.ending
     const here = whole > this.#parts.free && whole <= this.#partSize ? this.#startPart() : this.#parts.here
-    return { at: 0, ...here, length: Math.max(0, length), lastPartRecords: 0, done: false }
+    return { at: 0, ...here, length, lastPartRecords: 0, done: false }
   }
 
   #startPart(): { part: number; offset: number } {
@@ -83,7 +86,7 @@ export class Directory {
   #end(closing: ClosingSlot): void {
     const { writer } = this.#format
     const before = this.#parts.here.part
-    const place = this.#parts.reserve(ENDING)
+    const place = this.#parts.reserve(writer.ending)
     if (place.part !== before) closing.lastPartRecords = 0
     const totals: ArchiveTotals = {
       entries: this.#slot.entries,
@@ -104,6 +107,3 @@ export class Directory {
     closing.done = true
   }
 }
-
-/** Room kept for what follows the directory: ZIP's three end records. */
-const ENDING = 256

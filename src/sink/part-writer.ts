@@ -25,18 +25,21 @@ const nameOf = (part: number): string => `part-${part}`
 
 /**
  * Bytes into parts of at most `size`. Data is cut anywhere; what must stay whole is announced by
- * `reserve`. The record names two parts at most, the one being written and the one with a hole; all
- * others stand in the work file `parts`, one line each, in order.
+ * `reserve`. The record names three parts at most: the one being written, the one with a hole, and the first
+ * where that has one of its own. All others stand in the work file `parts`, one line each, in order.
  */
 export class PartWriter {
   readonly #ctx: StageContext
   readonly #state: PartState
   readonly #size: number
+  readonly #keepFirst: boolean
 
-  constructor(ctx: StageContext, state: PartState, size: number) {
+  /** `keepFirst`: the archive's beginning is a hole until all is written. */
+  constructor(ctx: StageContext, state: PartState, size: number, keepFirst = false) {
     this.#ctx = ctx
     this.#state = state
     this.#size = size === 0 ? Number.MAX_SAFE_INTEGER : size
+    this.#keepFirst = keepFirst
   }
 
   get free(): number {
@@ -77,7 +80,7 @@ export class PartWriter {
   unhold(): void {
     const { held, part } = this.#state
     this.#state.held = -1
-    if (held >= 0 && held !== part) this.#ctx.hand(nameOf(held), 'out')
+    if (held >= 0 && held !== part && !this.#isKept(held)) this.#ctx.hand(nameOf(held), 'out')
   }
 
   /** Goes on in a new part. */
@@ -90,13 +93,18 @@ export class PartWriter {
   finish(): void {
     this.unhold()
     this.#finish()
+    if (this.#keepFirst) this.#ctx.hand(nameOf(0), 'out')
   }
 
   #finish(): void {
     const { part, held } = this.#state
     this.#ctx.file('parts').write(encodePart({ name: nameOf(part), size: this.current.length }))
-    if (held === part) this.#ctx.release(nameOf(part), 'out')
+    if (held === part || this.#isKept(part)) this.#ctx.release(nameOf(part), 'out')
     else this.#ctx.hand(nameOf(part), 'out')
+  }
+
+  #isKept(part: number): boolean {
+    return this.#keepFirst && part === 0
   }
 
   /** Back to `place`: what came after it never happened. The caller yields a barrier, then calls `removeAfter`. */

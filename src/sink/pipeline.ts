@@ -25,6 +25,8 @@ export class Pipeline implements Disposable {
   readonly #queue: Task[] = []
   #weight = 0
   #ended = false
+  /** What was read last is a moment to wait at: nothing after it is read before it was handed over. */
+  #waits = false
 
   constructor(key: string, left: number, tasks: AsyncGenerator<Task, void, undefined>, batcher: Batcher) {
     this.key = key
@@ -40,13 +42,19 @@ export class Pipeline implements Disposable {
   /** The next task in order, its content on its way; null at the end. Reads ahead up to `room` first. */
   async next(room: Room): Promise<Task | null> {
     const most = Math.min(MOST_TASKS, room.tasks)
-    while (!this.#ended && this.#queue.length < most && (this.#queue.length === 0 || this.#weight < room.bytes)) {
+    while (
+      !this.#ended &&
+      !this.#waits &&
+      this.#queue.length < most &&
+      (this.#queue.length === 0 || this.#weight < room.bytes)
+    ) {
       const next = await this.#tasks.next()
       if (next.done === true) this.#ended = true
       else this.#push(next.value)
     }
     const task = this.#queue.shift()
     if (task === undefined) return null
+    if (this.#queue.length === 0) this.#waits = false
     this.#weight -= weightOf(task)
     this.#left++
     const content = contentOf(task)
@@ -56,6 +64,7 @@ export class Pipeline implements Disposable {
 
   #push(task: Task): void {
     this.#queue.push(task)
+    this.#waits = task.type === 'pass' && task.item.type === 'pause' && task.item.waits === true
     this.#weight += weightOf(task)
     contentOf(task)?.packed.catch(() => 'thrown where the task is applied')
   }
@@ -63,6 +72,7 @@ export class Pipeline implements Disposable {
   [Symbol.dispose](): void {
     this.#queue.length = 0
     this.#ended = true
+    this.#batcher[Symbol.dispose]()
     // Closes the files it has open; nothing waits for that.
     this.#tasks.return().catch((error: unknown) => error)
   }

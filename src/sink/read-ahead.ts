@@ -1,17 +1,10 @@
 import { createHash, type Hash } from 'node:crypto'
 import zlib from 'node:zlib'
 import { escapeName } from '../lib/entry-path.ts'
-import { BackupError, errnoOf } from '../lib/errors.ts'
-import {
-  sameIdentity,
-  type Entry,
-  type Identity,
-  type OmitReason,
-  type OpenEntry,
-  type SourceItem,
-} from '../source/source.ts'
+import { sameIdentity, type Entry, type Identity, type OpenEntry, type SourceItem } from '../source/source.ts'
 import type { Batcher, Underway } from './batcher.ts'
 import { pathKey } from './sink-slot.ts'
+import { fromSource, SourceFault } from './source-fault.ts'
 import type { Task } from './task.ts'
 
 export const BLOCK = 1 << 20
@@ -38,55 +31,9 @@ export interface ReadOptions {
   readonly batcher: Batcher
   readonly maxFile: number
   readonly maxName: number
+  /** Larger files are stored. */
+  readonly deflateUpTo: number
   readonly begun: Begun | null
-}
-
-/** Trouble of the process, or a bug: it stops the step instead of leaving out file after file. */
-const NOT_THE_FILES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EINVAL', 'EBADF', 'EFAULT'])
-
-/**
- * What the system says about a file of the source becomes a reason: file systems have many more words than are named
- * here, and none of them may end a backup. What is no system error (our own files, a bug) is not caught.
- */
-function reasonOf(error: unknown): { reason: OmitReason; message: string } | null {
-  if (error instanceof BackupError && error.code === 'SOURCE_CHANGED')
-    return { reason: 'changed', message: error.message }
-  const errno = error instanceof BackupError ? undefined : errnoOf(error)
-  switch (errno) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-    case 'ESTALE':
-      return { reason: 'vanished', message: 'it vanished before it was read' }
-    case 'EACCES':
-    case 'EPERM':
-      return { reason: 'unreadable', message: 'permission denied' }
-    case 'ELOOP':
-    case 'EISDIR':
-    case 'ENXIO':
-      return { reason: 'changed', message: 'it is no longer a regular file' }
-    default:
-      if (errno === undefined || errno.startsWith('ERR_') || NOT_THE_FILES.has(errno)) return null
-      return { reason: 'io_error', message: `reading failed (${errno})` }
-  }
-}
-
-class SourceFault extends Error {
-  readonly reason: OmitReason
-  constructor(reason: OmitReason, message: string) {
-    super(message)
-    this.reason = reason
-  }
-}
-
-/** Runs a call on the source; what it throws for reasons of the source comes out as a `SourceFault`. */
-function fromSource<T>(call: () => T): T {
-  try {
-    return call()
-  } catch (error) {
-    const known = reasonOf(error)
-    if (known === null) throw error
-    throw new SourceFault(known.reason, known.message)
-  }
 }
 
 /** Turns items into tasks, reading ahead of what is applied. */
@@ -95,7 +42,8 @@ export async function* readAhead(
   options: ReadOptions,
 ): AsyncGenerator<Task, void, undefined> {
   let { begun } = options
-  for await (const item of items) {
+  for await (const given of items) {
+    const item = yield* prepared(given, options)
     if (begun !== null && item.type === 'entry') {
       const same = item.kind === 'file' && pathKey(item.path) === begun.path
       if (!same) yield { type: 'abort', why: 'the file begun earlier is gone' }
@@ -104,6 +52,21 @@ export async function* readAhead(
     } else yield* tasksOf(item, options)
   }
   if (begun !== null) yield { type: 'abort', why: 'the file begun earlier is gone' }
+}
+
+/** The item, or what takes its place once it is ready: a database becomes a copy of it. */
+async function* prepared(item: SourceItem, options: ReadOptions): AsyncGenerator<Task, SourceItem, undefined> {
+  if (item.type !== 'entry' || item.prepare === undefined || refusal(item, options) !== null) return item
+  const preparing = item.prepare()
+  try {
+    for (;;) {
+      const next = await preparing.next()
+      if (next.done === true) return next.value
+      yield { type: 'pass', item: next.value }
+    }
+  } finally {
+    await preparing.return(item)
+  }
 }
 
 async function* tasksOf(item: SourceItem, options: ReadOptions): AsyncGenerator<Task, void, undefined> {
@@ -234,7 +197,7 @@ async function* readLarge(
       if (small === null) throw new SourceFault('changed', 'it changed its size again and again')
       return yield small
     }
-    const method = from?.method ?? methodFor(open, options.level)
+    const method = from?.method ?? methodFor(open, options)
     if (from === null) yield { type: 'begin', entry, identity, method }
     yield* blocksOf(entry, open, { from: from?.at ?? 0, method, options })
   } finally {
@@ -286,8 +249,8 @@ function prefixHash(open: OpenEntry, upTo: number): Hash {
 }
 
 /** Store what does not shrink: four samples over the file, all of which must agree. */
-function methodFor(open: OpenEntry, level: number): 'store' | 'deflate' {
-  if (level === 0) return 'store'
+function methodFor(open: OpenEntry, { level, deflateUpTo }: ReadOptions): 'store' | 'deflate' {
+  if (level === 0 || open.identity.size > deflateUpTo) return 'store'
   const sample = Buffer.allocUnsafe(SAMPLE)
   for (const share of [0, 0.33, 0.66, 1]) {
     const at = Math.floor((open.identity.size - SAMPLE) * share)

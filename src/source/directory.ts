@@ -1,6 +1,7 @@
 import type { DirectorySource } from '../engine/spec.ts'
 import type { Disk } from '../lib/disk.ts'
 import { compileFilter, type Filter } from '../lib/filter.ts'
+import type { DatabaseCopier } from './databases.ts'
 import { Follow } from './follow.ts'
 import { Folders } from './folders.ts'
 import { findAttributeTools, type AttributeTools } from './getfattr.ts'
@@ -27,6 +28,8 @@ export interface DirectoryEnv {
   readonly mayFollow?: (real: Buffer) => boolean
   /** Programs that read extended attributes; absent: looked up in the system's folders. Null: there are none. */
   readonly tools?: AttributeTools | null
+  /** Makes consistent copies of the databases found; absent: they are files like any other. */
+  readonly databases?: DatabaseCopier
 }
 
 /** A folder, or a single file, as a source. PROFILE_INVALID if its rules cannot be used. */
@@ -98,6 +101,7 @@ export function walkOf(spec: LabelledDirectory, env: DirectoryEnv, filter: Filte
     filter,
     follow,
     own: env.own,
+    databases: spec.databases === 'raw' ? null : (env.databases ?? null),
     signal: env.signal,
   })
 }

@@ -2,7 +2,7 @@ import type { Disk, FileStat } from '../lib/disk.ts'
 import type { Folder, Folders } from './folders.ts'
 import { encodeMark, type Phase } from './mark.ts'
 import { openFile } from './open-entry.ts'
-import type { Entry, Identity, Mark, OpenEntry } from './source.ts'
+import type { Entry, Identity, Mark, Omission, OpenEntry, Pause } from './source.ts'
 
 export interface EntryParts {
   readonly kind: Entry['kind']
@@ -24,6 +24,8 @@ export class WalkEntry implements Entry {
   readonly path: Buffer
   readonly stat: FileStat
   declare readonly link?: Buffer
+  /** Set for databases. */
+  declare prepare?: () => AsyncGenerator<Pause, Entry | Omission, void>
   declare xattrs?: Readonly<Record<string, string>>
   readonly #parts: EntryParts
   readonly #disk: Disk

@@ -5,6 +5,8 @@ import { BackupError } from '../lib/errors.ts'
 /** Our own entries lie below this name. */
 const RESERVED = 'installation'
 const MAX_BYTES = 255
+/** What begins like this is a drive to Windows: every reader refuses it (the pattern of `safe-path.ts`). */
+const DRIVE = /^([A-Za-z]):/
 // eslint-disable-next-line no-control-regex -- control characters have no place in a label
 const UNSAFE = /[/\\\u0000-\u001f\u007f]/g
 
@@ -24,15 +26,15 @@ export function labelsFor(sources: readonly Pick<DirectorySource, 'path' | 'labe
 }
 
 function defaultLabel(sourcePath: string): string {
-  const base = path.posix.basename(path.posix.normalize(sourcePath)).replace(UNSAFE, '_')
+  const base = path.posix.basename(path.posix.normalize(sourcePath)).replace(UNSAFE, '_').replace(DRIVE, '$1_')
   return base === '' || base === '.' || base === '..' ? 'root' : base
 }
 
 function checked(label: string): string {
-  const plain = label !== '' && label !== '.' && label !== '..' && label.search(UNSAFE) < 0
+  const plain = label !== '' && label !== '.' && label !== '..' && label.search(UNSAFE) < 0 && !DRIVE.test(label)
   if (plain && label.isWellFormed() && Buffer.byteLength(label) <= MAX_BYTES) return label
   throw new BackupError('PROFILE_INVALID', `the label ${JSON.stringify(label.slice(0, 80))} is not a plain name`, {
-    hint: 'Choose a name without slashes, backslashes and control characters, of at most 255 bytes.',
+    hint: 'Choose a name without slashes, backslashes, control characters and drive letter, of at most 255 bytes.',
   })
 }
 

@@ -1,3 +1,4 @@
+import type { DatabaseFacts } from '../lib/database-facts.ts'
 import type { FileStat } from '../lib/disk.ts'
 
 /** Where a source resumes: strictly after this item. Opaque to everybody but the source; ≤ 6 kB as JSON. */
@@ -40,6 +41,10 @@ export type OmitReason =
   | 'name_too_long'
   | 'too_large'
   | 'metadata_not_kept'
+  /** Databases: damaged; locked for too long; and their logs and journals, whose content is in the copy. */
+  | 'database_damaged'
+  | 'database_busy'
+  | 'database_side_file'
   /** A database with an unfinished transaction beside it: both are in the backup, but as files read one after the other. */
   | 'live_database'
 
@@ -64,6 +69,23 @@ export interface Pause {
    * it, or a million excluded names would be passed over again by each step.
    */
   readonly mark?: Mark
+  /** Something is being made ready that the next item needs: nothing more is read before this was handed over. */
+  readonly waits?: true
+  /** As in `Progress`. */
+  readonly done?: number
+  readonly total?: number
+  readonly durable?: true
+  readonly beyond?: true
+}
+
+/** An entry whose content is a consistent copy of a database, not the file as it lies there. */
+export interface DatabaseContent {
+  /** Null: an empty file. */
+  readonly facts: DatabaseFacts | null
+  /** `dev:ino` of the original. */
+  readonly key: string
+  /** The copy has been stored, or will not be. */
+  done(): void
 }
 
 export interface Entry {
@@ -82,6 +104,12 @@ export interface Entry {
    * longer a regular file or differs from `same`; the system's error if it cannot be opened.
    */
   open(same?: Identity): OpenEntry
+  /**
+   * Where given, the content has to be made first: pauses while that goes on, and at last what is stored in this
+   * entry's place, or why nothing is.
+   */
+  prepare?(): AsyncGenerator<Pause, Entry | Omission, void>
+  readonly database?: DatabaseContent
 }
 
 export interface OpenEntry {

@@ -1,7 +1,7 @@
 import type { FileKind, FileStat } from '../lib/disk.ts'
 import { WalkEntry } from './entry.ts'
+import { databaseOf, isDatabase, isDatabaseAt } from './databases.ts'
 import { joinAccess, type Folder } from './folders.ts'
-import { liveDatabase } from './live-database.ts'
 import { fitsMark, type Phase } from './mark.ts'
 import { causeOf, omission, type Cause } from './omit.ts'
 import type { Root } from './root.ts'
@@ -13,6 +13,10 @@ const OWN: Cause = { reason: 'own_place', message: 'belongs to the backup itself
 const ELSEWHERE: Cause = { reason: 'other_file_system', message: 'lies on another file system' }
 const LOOP: Cause = { reason: 'loop', message: 'leads back to a folder above it' }
 const TOO_LONG: Cause = { reason: 'path_too_long', message: 'its path is too long; nothing below it was looked at' }
+const SIDE_FILE: Cause = { reason: 'database_side_file', message: 'belongs to a database, whose copy needs it no more' }
+const LIVE: Cause = { reason: 'live_database', message: 'a database in use was copied as a file and may not open' }
+/** Of `-shm`: it holds nothing that cannot be made again. */
+const INDEX_ENDING = 'm'.charCodeAt(0)
 const SPECIAL: Partial<Record<FileKind, string>> = {
   fifo: 'named pipe',
   socket: 'socket',
@@ -48,6 +52,7 @@ export class Visitor {
     if (this.#isOwn(stat)) return { item: this.omit(path, OWN, true) }
     const kind = folder === null ? 'file' : 'dir'
     const item = this.#entry(kind, path, stat, real, folder === null ? 'done' : 'inside')
+    if (folder === null) this.#copied(item, real)
     return folder === null ? { item } : { item, enter: folder }
   }
 
@@ -64,7 +69,10 @@ export class Visitor {
       // Its kind will never be known: it is passed over only if neither rule would have it.
       const { filter } = this.#ctx
       const wanted = filter.folder(below) !== 'skip' && filter.file(below, null, frame.included)
-      return wanted ? { item: this.omit(path, causeOf(error)) } : null
+      if (!wanted) return null
+      // Journals of databases in use come and go with each transaction.
+      if (this.#isBesideDatabase(frame, name)) return { item: this.omit(path, SIDE_FILE, true) }
+      return { item: this.omit(path, causeOf(error)) }
     }
     if (stat.kind === 'dir') return this.#folder(frame, name, path, below, stat, null)
     if (stat.kind === 'symlink') return this.#link(frame, name, quick, path, below, stat)
@@ -95,14 +103,33 @@ export class Visitor {
       return { item: this.omit(path, { reason: 'special', message: `is a ${special} and has no content to keep` }) }
     }
     const item = this.#entry('file', path, stat, frame.folder, 'done')
-    const database = liveDatabase(this.#ctx, frame.folder, name, stat)
-    if (database === null) return { item }
-    const cause = {
-      reason: 'live_database',
-      message: 'a database in use was copied as a file and may not open',
-    } as const
-    const note = omission(this.#stack.child(database), below, cause, 'before')
-    return { item, note }
+    const database = databaseOf(name)
+    if (database !== null && isDatabase(this.#ctx, frame.folder, database)) {
+      return this.#sideFile(item, database, below)
+    }
+    const { databases } = this.#ctx
+    if (databases !== null && isDatabase(this.#ctx, frame.folder, name, stat)) {
+      const file = joinAccess(frame.folder.access, name)
+      item.prepare = () => databases(item, file)
+    }
+    return { item }
+  }
+
+  #isBesideDatabase(frame: Frame, name: Buffer): boolean {
+    const database = this.#ctx.databases === null ? null : databaseOf(name)
+    return database !== null && isDatabase(this.#ctx, frame.folder, database)
+  }
+
+  /** What lies beside a database: its content is in the copy. Where databases are files like any other, a warning. */
+  #sideFile(item: WalkEntry, database: Buffer, below: Buffer): Visit {
+    if (this.#ctx.databases !== null) return { item: this.omit(item.path, SIDE_FILE, true) }
+    if (item.stat.size === 0 || item.path.at(-1) === INDEX_ENDING) return { item }
+    return { item, note: omission(this.#stack.child(database), below, LIVE, 'before') }
+  }
+
+  #copied(item: WalkEntry, file: Buffer): void {
+    const { databases, disk } = this.#ctx
+    if (databases !== null && isDatabaseAt(disk, file, item.stat)) item.prepare = () => databases(item, file)
   }
 
   /** `real`: the folder that a followed link leads to. */
@@ -129,7 +156,11 @@ export class Visitor {
     const file = target?.stat.kind === 'file' ? target.stat : null
     if (!filter.file(below, file, frame.included)) return null
     if (this.#isOwn(file ?? stat)) return { item: this.omit(path, OWN, true) }
-    if (target !== null && file !== null) return { item: this.#entry('file', path, file, target.real, 'done') }
+    if (target !== null && file !== null) {
+      const item = this.#entry('file', path, file, target.real, 'done')
+      this.#copied(item, target.real)
+      return { item }
+    }
     try {
       return { item: this.#entry('symlink', path, stat, frame.folder, 'done', disk.readlink(quick)) }
     } catch (error) {

@@ -1,6 +1,7 @@
 import type { DirectorySource } from '../engine/spec.ts'
 import type { Filter } from '../lib/filter.ts'
 import type { WalkEntry } from './entry.ts'
+import type { DatabaseCopier } from './databases.ts'
 import type { Folder } from './folders.ts'
 import type { Follow } from './follow.ts'
 import { list, NOTHING, type Listing, type ListingContext } from './listing.ts'
@@ -25,6 +26,8 @@ export interface WalkContext extends ListingContext {
   /** Null: links are stored as links. */
   readonly follow: Follow | null
   readonly own: readonly Place[]
+  /** Null: databases are files like any other. */
+  readonly databases: DatabaseCopier | null
   readonly signal: AbortSignal
 }
 

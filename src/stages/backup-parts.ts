@@ -1,7 +1,8 @@
+import type { Dumper } from '../dump/dumper.ts'
 import type { Progress, StageContext, Steps } from '../engine/stage.ts'
 import type { SourceSpec } from '../engine/spec.ts'
 import type { Sink } from '../sink/sink.ts'
-import type { Source } from '../source/source.ts'
+import type { Entry, Omission, Pause, Source } from '../source/source.ts'
 
 /** Device and inode: how our own places are recognised, whatever name leads there (R25). */
 export interface PlaceId {
@@ -9,11 +10,22 @@ export interface PlaceId {
   readonly ino: bigint
 }
 
+/** `file`: absolute path of the database, null where no program takes it. */
+export type DatabaseCopier = (entry: Entry, file: Buffer | null) => AsyncGenerator<Pause, Entry | Omission, void>
+
 /** What the backup stages may ask for; the composition root provides it. */
 export interface BackupParts {
   /** Labels for the sources, in order: the first path components in the archive. PROFILE_INVALID. */
   labels(sources: readonly SourceSpec[]): string[]
-  openSource(spec: SourceSpec, label: string, own: readonly PlaceId[], ctx: StageContext): Source
+  /** `databases` makes what is stored in the place of a database that is found. */
+  openSource(
+    spec: SourceSpec,
+    label: string,
+    ctx: StageContext,
+    found: { readonly own: readonly PlaceId[]; readonly databases: DatabaseCopier },
+  ): Source
+  /** Copies databases that are in use. */
+  openDumper(): Dumper
   /** Counts what a source would yield; `count` is told the growing totals. Resumable by its own slot. */
   countSource(
     spec: SourceSpec,
@@ -23,8 +35,10 @@ export interface BackupParts {
     count: (files: number, bytes: number) => void,
   ): AsyncGenerator<Progress, void, void>
   openSink(ctx: StageContext): Sink
-  /** File name of part `index` of `count`. */
-  partName(base: string, index: number, count: number): string
+  /** File name of part `index` of `count`, in the job's format. */
+  partName(ctx: StageContext, base: string, index: number, count: number): string
+  /** Whether the job's format holds the CRC of each entry: if not, our manifest needs a proof of its own. */
+  holdsCrc(ctx: StageContext): boolean
   /** Folders of the engine that are never backed up: data folder and output. */
   ownPlaces(ctx: StageContext): PlaceId[]
   /** Reads the finished parts back: their SHA-256s, and each entry against its CRC. */
@@ -34,4 +48,7 @@ export interface BackupParts {
     done: (sha256: string[]) => void,
   ): Steps
   readonly version: string
+  /** `installation/restore.mjs` and `installation/README.txt`. */
+  restoreScript(): string
+  restoreReadme(format: string): string
 }

@@ -1,5 +1,5 @@
 import path from 'node:path'
-import { MANIFEST_NAME } from '../archive/manifest.ts'
+import { MANIFEST_NAME, SEAL_NAME } from '../archive/manifest.ts'
 import { DEFAULT_LIMITS } from '../archive/reader.ts'
 import type { Stage, StageContext, StageFactory, Steps } from '../engine/stage.ts'
 import { BackupError } from '../lib/errors.ts'
@@ -7,12 +7,12 @@ import { checkEntries } from './check/check-entries.ts'
 import { checkParts } from './check/check-parts.ts'
 import { CHECK_FILES, checkSlot, noteDamage, verifySpec, type CheckSlot } from './check/slot.ts'
 import type { OpenArchive, Parts } from './parts.ts'
-import { copyManifest } from './restore/manifest-copy.ts'
+import { copyManifest, endsWithSeal, sealBehind } from './restore/manifest-copy.ts'
 import { warmArchive } from './restore/site.ts'
 
 /**
  * Proves an archive: every part against its recorded SHA-256, the structure, and every entry's content
- * against CRC and manifest. Fails with VERIFY_FAILED, but only when everything damaged has been named.
+ * against CRC and manifest (JPA has no CRC: against the manifest alone). Fails with VERIFY_FAILED, but only when everything damaged has been named.
  */
 export const checkArchiveStage: StageFactory<Parts> = (parts): Stage => ({
   name: 'check-archive',
@@ -92,7 +92,7 @@ async function* checkContent(ctx: StageContext, parts: Parts, archive: OpenArchi
   yield* checkEntries(ctx, parts, archive)
 }
 
-/** Ours is the last entry. */
+/** Ours is the last entry, or only its seal comes after it. */
 function findManifest(archive: OpenArchive): number | null {
   for (const entry of archive.entries(Math.max(0, archive.count - 2))) {
     if (entry.kind === 'file' && entry.path.toString('latin1') === MANIFEST_NAME) return entry.index
@@ -101,10 +101,16 @@ function findManifest(archive: OpenArchive): number | null {
 }
 
 async function* readManifest(ctx: StageContext, archive: OpenArchive, slot: CheckSlot): Steps {
-  if (slot.manifest === null) return
+  if (slot.manifest === null) {
+    if (endsWithSeal(archive)) noteDamage(ctx, MANIFEST_NAME, 'it is missing, and its seal is there')
+    return
+  }
   for (const entry of archive.entries(slot.manifest)) {
     slot.copy ??= { stored: 0, plain: 0, crc: 0 }
     slot.manifestReady = yield* copyManifest(ctx, archive, entry, slot.copy, CHECK_FILES.manifest)
+    if (entry.crc !== null) return // where it has one, its content is checked like that of all others
+    if (!slot.manifestReady) noteDamage(ctx, entry.path, 'it is not what was written')
+    else if (sealBehind(archive, entry) === null) noteDamage(ctx, SEAL_NAME, 'what proves the manifest is missing')
     return
   }
 }

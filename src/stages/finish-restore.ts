@@ -5,8 +5,18 @@ import { moveStaging } from './extract.ts'
 import type { Parts } from './parts.ts'
 import { applyMetadata, sayNotKept } from './restore/apply-metadata.ts'
 import { reachable, syncHandle, type TargetTree, UNNAMED } from './restore/handles.ts'
+import { HardLinks } from './restore/hard-links.ts'
 import { placeLink } from './restore/links.ts'
-import { asFolder, asLink, backwards, type FolderNote, forwards, type ListLine, noteFolder } from './restore/lists.ts'
+import {
+  asFolder,
+  asHard,
+  asLink,
+  backwards,
+  type FolderNote,
+  forwards,
+  type ListLine,
+  noteFolder,
+} from './restore/lists.ts'
 import { split } from './restore/plan.ts'
 import { type Fault, faultOf, report } from './restore/report.ts'
 import { openTarget } from './restore/site.ts'
@@ -24,13 +34,13 @@ const IMPLIED = 0o755
 /** Lines worked on between two safe points. */
 const LINES = 64
 
-/** Links, then modes and times of folders (deepest first where they shut others in), then no trace of the work. */
+/** Further names of files, links, then modes and times of folders (deepest first where they shut others in), then no trace of the work. */
 export const finishRestoreStage: StageFactory<Parts> = (parts): Stage => ({
   name: 'finish-restore',
   domain: 'restore',
   weight: () => 6,
   async *run(ctx): Steps {
-    const slot = ctx.slot<FinishSlot>('finish', () => ({ phase: 'links', at: 0, depth: 0 }))
+    const slot = ctx.slot<FinishSlot>('finish', () => ({ phase: 'hard', at: 0, depth: 0 }))
     if (slot.phase !== 'clean') yield* moveStaging(ctx)
     const tree = openTarget(ctx)
     try {
@@ -56,6 +66,10 @@ class Finish {
 
   async *run(): Steps {
     const slot = this.#slot
+    if (slot.phase === 'hard') {
+      yield* this.#hard()
+      yield* this.#next('links', 0)
+    }
     if (slot.phase === 'links') {
       yield* this.#links()
       yield* this.#next('implied', 0)
@@ -76,7 +90,7 @@ class Finish {
     await this.#clean()
   }
 
-  #file(name: 'links' | 'implied' | 'folders' | 'narrow'): AppendFile {
+  #file(name: 'hard' | 'links' | 'implied' | 'folders' | 'narrow'): AppendFile {
     return this.#ctx.file(FILES[name])
   }
 
@@ -84,6 +98,18 @@ class Finish {
     this.#slot.phase = phase
     this.#slot.at = at
     yield { step: 'finishing', ...(durable ? { durable: true } : {}) }
+  }
+
+  async *#hard(): Steps {
+    const file = this.#file('hard')
+    const staging = openStaging(this.#ctx, this.#tree.root, restoreSlot(this.#ctx))
+    try {
+      const names = new HardLinks(this.#ctx, this.#tree, staging, this.#slot)
+      names.learn(file, this.#slot.at)
+      yield* this.#each(forwards(file, this.#slot.at), (line) => names.join(asHard(line.raw)))
+    } finally {
+      staging[Symbol.dispose]()
+    }
   }
 
   async *#links(): Steps {
@@ -168,7 +194,7 @@ class Finish {
     sweepStaging(this.#ctx.disk, root.child('.').toString('utf8'), this.#ctx.job.id)
     await syncHandle(this.#ctx.disk, root.fd)
     for (const key of ['content', 'repeats', 'archive']) this.#ctx.forget(key)
-    for (const name of ['links', 'implied', 'folders', 'narrow', 'manifest', 'repeats'] as const) {
+    for (const name of ['hard', 'links', 'implied', 'folders', 'narrow', 'manifest', 'repeats'] as const) {
       if (FILES[name] in this.#ctx.job.files) this.#ctx.drop(FILES[name])
     }
     this.#ctx.part('archive').status = 'completed'

@@ -5,6 +5,17 @@ import type { Disk, FileStat } from '../lib/disk.ts'
 import type { Stage, StageContext, Steps } from '../engine/stage.ts'
 import type { BackupSpec, SourceSpec } from '../engine/spec.ts'
 import type { BackupParts } from './backup-parts.ts'
+import {
+  databasesOf,
+  failDatabase,
+  findDatabase,
+  isOpen,
+  labelsOf,
+  liesInSource,
+  namedDatabases,
+  sourcesOf,
+  type NamedDatabase,
+} from './named-databases.ts'
 
 /** Room without which beginning makes no sense. */
 const LEAST_ROOM = 1 << 20
@@ -30,6 +41,7 @@ export const initStage = (parts: BackupParts): Stage => ({
       yield { step: 'settings checked' }
     }
     yield* count(parts, spec, slot, ctx)
+    countDatabases(parts, spec, slot, ctx)
     ctx.expect(slot.files, slot.bytes)
     ctx.log('info', `${slot.files} files, ${slot.bytes} bytes to back up`)
     ctx.clearSlot('init')
@@ -42,17 +54,17 @@ export function backupSpec(ctx: StageContext): BackupSpec {
 }
 
 function prepare(parts: BackupParts, spec: BackupSpec, ctx: StageContext): void {
-  if (spec.sources.length === 0) {
+  if (sourcesOf(spec).length + databasesOf(spec).length === 0) {
     throw new BackupError('BAD_REQUEST', 'there is nothing to back up: the profile names no source', {
-      hint: 'Add a source to the profile, or name a folder.',
+      hint: 'Add a source or a database to the profile, or name a folder.',
     })
   }
   if (spec.archive === '' || path.basename(spec.archive) !== spec.archive) {
     throw new BackupError('BAD_REQUEST', `"${spec.archive}" is no file name for an archive`)
   }
   const output = openOutput(ctx.disk, spec.output)
-  for (const [i, label] of parts.labels(spec.sources).entries()) {
-    const source = spec.sources[i]
+  for (const [i, label] of labelsOf(parts, spec).entries()) {
+    const source = sourcesOf(spec)[i]
     if (source === undefined) continue
     const part = ctx.part(label)
     part.critical = source.critical ?? true
@@ -63,7 +75,17 @@ function prepare(parts: BackupParts, spec: BackupSpec, ctx: StageContext): void 
       failPart(ctx, label, asBackupError(error, source.path, 'SOURCE_UNREADABLE'))
     }
   }
+  for (const database of namedDatabases(parts, ctx, spec)) checkDatabase(ctx, database)
   ctx.setArchive(freeName(parts, ctx))
+}
+
+function checkDatabase(ctx: StageContext, database: NamedDatabase): void {
+  database.part.critical = database.critical
+  try {
+    findDatabase(ctx, database)
+  } catch (error) {
+    failDatabase(ctx, database, asBackupError(error, database.spec.path, 'SOURCE_UNREADABLE'))
+  }
 }
 
 /** Marks a participant as failed: the run goes on and ends `partial`. */
@@ -117,17 +139,24 @@ function checkSource(disk: Disk, source: SourceSpec, output: FileStat): void {
   }
 }
 
-/** The wished name, or with `-2`, `-3` … where an archive of that name stands already. */
-export function freeName(parts: BackupParts, ctx: StageContext): string {
+/**
+ * The wished name, or with `-2`, `-3` … where an archive of that name stands already, or a leftover that readers would
+ * take for a part of ours: they count up until a name is missing. `count`: parts the archive has, once that is known.
+ */
+export function freeName(parts: BackupParts, ctx: StageContext, count = 1): string {
   const { disk, job } = ctx
   const spec = backupSpec(ctx)
   const wished = spec.archive.replaceAll('[number]', String(job.number).padStart(6, '0'))
+  const isThere = (base: string, index: number, of: number): boolean =>
+    exists(disk, path.join(spec.output, parts.partName(ctx, base, index, of)))
+  const isTaken = (base: string): boolean => {
+    if (isThere(base, 0, 1) || isThere(base, 0, 2) || isThere(base, count - 1, count + 1)) return true
+    for (let index = 1; index < count; index++) if (isThere(base, index, count)) return true
+    return false
+  }
   for (let n = 1; ; n++) {
     const base = n === 1 ? wished : `${wished}-${n}`
-    const taken = [parts.partName(base, 0, 1), parts.partName(base, 0, 2)].some((name) =>
-      exists(disk, path.join(spec.output, name)),
-    )
-    if (!taken) return base
+    if (!isTaken(base)) return base
   }
 }
 
@@ -142,10 +171,11 @@ function exists(disk: Disk, file: string): boolean {
 }
 
 async function* count(parts: BackupParts, spec: BackupSpec, slot: InitSlot, ctx: StageContext): Steps {
-  const labels = parts.labels(spec.sources)
+  const sources = sourcesOf(spec)
+  const labels = labelsOf(parts, spec)
   const own = parts.ownPlaces(ctx)
-  for (; slot.source < spec.sources.length; slot.source++) {
-    const source = spec.sources[slot.source]
+  for (; slot.source < sources.length; slot.source++) {
+    const source = sources[slot.source]
     const label = labels[slot.source]
     if (source === undefined || label === undefined || ctx.part(label).status === 'failed') continue
     try {
@@ -156,6 +186,20 @@ async function* count(parts: BackupParts, spec: BackupSpec, slot: InitSlot, ctx:
     } catch (error) {
       if (ctx.part(label).critical || !isLostSource(error)) throw error
       failPart(ctx, label, error)
+    }
+  }
+}
+
+/** Those that no source holds come on top. One that is gone since it was checked is told in its turn. */
+function countDatabases(parts: BackupParts, spec: BackupSpec, slot: InitSlot, ctx: StageContext): void {
+  for (const database of namedDatabases(parts, ctx, spec).filter(isOpen)) {
+    try {
+      const { file, stat } = findDatabase(ctx, database)
+      if (liesInSource(ctx, spec, file)) continue
+      slot.files++
+      slot.bytes += stat.size
+    } catch (error) {
+      if (!(error instanceof BackupError)) throw error
     }
   }
 }

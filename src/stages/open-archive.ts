@@ -5,7 +5,7 @@ import { MANIFEST_FOLDER, MANIFEST_NAME } from '../archive/manifest.ts'
 import type { Stage, StageContext, StageFactory, Steps } from '../engine/stage.ts'
 import { errnoOf, BackupError } from '../lib/errors.ts'
 import type { OpenArchive, Parts } from './parts.ts'
-import { copyManifest } from './restore/manifest-copy.ts'
+import { copyManifest, endsWithSeal, sealBehind } from './restore/manifest-copy.ts'
 import { bucketsFor, compareBucket, noteName } from './restore/names.ts'
 import { Selection } from './restore/selection.ts'
 import { warmArchive } from './restore/site.ts'
@@ -149,11 +149,17 @@ function checkRoom(ctx: StageContext, count: CountSlot): void {
 
 async function* readManifest(ctx: StageContext, archive: OpenArchive, count: CountSlot): Steps {
   const slot = restoreSlot(ctx)
+  if (slot.manifest === null && endsWithSeal(archive)) {
+    ctx.warn('damaged_entry', 'the manifest is missing, and its seal is there; nothing is compared with it')
+  }
   if (slot.manifest === null || slot.manifestReady) return
   for (const entry of archive.entries(slot.manifest)) {
     count.copy ??= { stored: 0, plain: 0, crc: 0 }
     slot.manifestReady = yield* copyManifest(ctx, archive, entry, count.copy, FILES.manifest)
     if (!slot.manifestReady) slot.manifest = null
+    else if (entry.crc === null && sealBehind(archive, entry) === null) {
+      ctx.warn('damaged_entry', 'what proves the manifest is missing; it is believed all the same')
+    }
     return
   }
 }

@@ -1,11 +1,14 @@
 import { displayName } from '../lib/entry-path.ts'
 import type { BackupError } from '../lib/errors.ts'
-import { encodeManifestLine } from '../archive/manifest.ts'
 import type { Progress, Stage, StageContext } from '../engine/stage.ts'
 import type { Entry, Mark, Omission, SourceItem } from '../source/source.ts'
 import type { Taken } from '../sink/sink.ts'
-import type { BackupParts } from './backup-parts.ts'
+import type { BackupParts, DatabaseCopier } from './backup-parts.ts'
+import { dropCopies } from './copy-slots.ts'
 import { backupSpec, failPart, isLostSource } from './init.ts'
+import { storeEntry, storeOmission } from './manifest-lines.ts'
+import { labelsOf, namedDatabases, sourcesOf, type NamedDatabase } from './named-databases.ts'
+import { foundDatabase, matches, noteDatabase, packNamed } from './store-database.ts'
 
 interface PackSlot {
   source: number
@@ -15,7 +18,7 @@ interface PackSlot {
 }
 
 /** Omissions by rule: listed, but nothing the user has to act on. */
-const QUIET: ReadonlySet<string> = new Set(['own_place', 'other_file_system'])
+const QUIET: ReadonlySet<string> = new Set(['own_place', 'other_file_system', 'database_side_file'])
 
 /** Each source's entries into the sink. */
 export const packStage = (parts: BackupParts): Stage => ({
@@ -26,17 +29,23 @@ export const packStage = (parts: BackupParts): Stage => ({
     const spec = backupSpec(ctx)
     const slot = ctx.slot<PackSlot>('pack', () => ({ source: 0, after: null, omitted: {} }))
     const sink = parts.openSink(ctx)
-    const labels = parts.labels(spec.sources)
+    const sources = sourcesOf(spec)
+    const labels = labelsOf(parts, spec)
     const own = parts.ownPlaces(ctx)
-    while (slot.source < spec.sources.length) {
-      const source = spec.sources[slot.source]
+    const named = namedDatabases(parts, ctx, spec)
+    const databases: DatabaseCopier = (entry, file) => foundDatabase(parts, ctx, entry, { file, named })
+    while (slot.source < sources.length) {
+      const source = sources[slot.source]
       const label = labels[slot.source]
       if (source !== undefined && label !== undefined && ctx.part(label).status !== 'failed') {
         ctx.part(label).status = 'running'
         const { critical } = ctx.part(label)
-        const walk = (): AsyncIterable<SourceItem> => parts.openSource(source, label, own, ctx).items(slot.after)
+        const walk = (): AsyncIterable<SourceItem> =>
+          parts.openSource(source, label, ctx, { own, databases }).items(slot.after)
         const items = (): AsyncIterable<SourceItem> => (critical ? walk() : untilLost(walk))
-        for await (const progress of sink.feed(label, items, (item, taken) => take(ctx, slot, label, item, taken))) {
+        for await (const progress of sink.feed(label, items, (item, taken) =>
+          take({ ctx, slot, label, named }, item, taken),
+        )) {
           yield withTotals(progress, ctx)
         }
         if (ctx.part(label).status === 'running') ctx.part(label).status = 'completed'
@@ -46,6 +55,8 @@ export const packStage = (parts: BackupParts): Stage => ({
       slot.after = null
       yield { step: `source ${label ?? ''} packed` }
     }
+    yield* packNamed(parts, ctx, sink, named)
+    dropCopies(ctx)
     if (ctx.job.totals.files === 0) ctx.warn('empty_source', 'the backup holds no file at all')
   },
 })
@@ -72,8 +83,15 @@ function withTotals(progress: Progress, ctx: StageContext): Progress {
   return { ...progress, done: bytesRead + 4096 * files, total }
 }
 
+interface Packing {
+  readonly ctx: StageContext
+  readonly slot: PackSlot
+  readonly label: string
+  readonly named: readonly NamedDatabase[]
+}
+
 /** Told at a safe point, in order: the mark moves together with what was stored. */
-function take(ctx: StageContext, slot: PackSlot, label: string, item: SourceItem, taken: Taken | null): void {
+function take({ ctx, slot, label, named }: Packing, item: SourceItem, taken: Taken | null): void {
   if (item.type === 'pause') {
     const lost = LOST.get(item)
     if (lost !== undefined) failPart(ctx, label, lost)
@@ -84,29 +102,18 @@ function take(ctx: StageContext, slot: PackSlot, label: string, item: SourceItem
   if (item.type === 'omission') return omit(ctx, slot, label, item)
   if (taken === null) return
   if (!taken.stored) {
+    item.database?.done()
     const { reason, message } = taken
     return omit(ctx, slot, label, { type: 'omission', mark: item.mark, path: item.path, reason, message })
   }
   store(ctx, label, item, taken)
+  if (item.database === undefined) return
+  const which = named.filter((database) => matches(ctx, database, item))
+  noteDatabase(ctx, item, which, taken.size)
 }
 
 function store(ctx: StageContext, label: string, entry: Entry, taken: Extract<Taken, { stored: true }>): void {
-  const { stat } = entry
-  writeLine(
-    ctx,
-    encodeManifestLine({
-      path: entry.path,
-      type: entry.kind,
-      size: taken.size,
-      mtimeNs: taken.mtimeNs,
-      mode: stat.mode,
-      uid: stat.uid,
-      gid: stat.gid,
-      digest: taken.digest,
-      ...(entry.xattrs === undefined ? {} : { xattrs: entry.xattrs }),
-      ...(stat.nlink > 1 && entry.kind === 'file' ? { group: `${stat.dev}:${stat.ino}` } : {}),
-    }),
-  )
+  storeEntry(ctx, entry, taken)
   const part = ctx.part(label)
   part.bytes += taken.size
   if (entry.kind === 'file') part.files++
@@ -117,15 +124,11 @@ function store(ctx: StageContext, label: string, entry: Entry, taken: Extract<Ta
 function omit(ctx: StageContext, slot: PackSlot, label: string, omission: Omission): void {
   const { reason, message, path } = omission
   slot.omitted[reason] = (slot.omitted[reason] ?? 0) + 1
-  writeLine(ctx, encodeManifestLine({ path, omitted: reason }))
+  storeOmission(ctx, path, reason)
   if (omission.quiet === true || QUIET.has(reason)) {
     ctx.log('info', `${displayName(path)}: ${message} (${reason})`)
     return
   }
   ctx.part(label).omitted++
   ctx.warn('omitted', `${displayName(path)}: ${message} (${reason})`)
-}
-
-function writeLine(ctx: StageContext, line: string): void {
-  ctx.file('manifest').write(Buffer.from(line + '\n', 'utf8'))
 }

@@ -7,7 +7,7 @@ export type { ArchivePart, OpenArchive, OpenOptions } from '../archive/open-arch
 
 /** What the restore and verify stages may ask for; the composition root provides it. */
 export interface Parts {
-  /** `lastPart`: path of `x.zip`. ARCHIVE_NOT_FOUND, ARCHIVE_DAMAGED, ARCHIVE_UNSUPPORTED, LIMIT_EXCEEDED. */
+  /** `lastPart`: path of `x.zip` or `x.jpa`. ARCHIVE_NOT_FOUND, ARCHIVE_DAMAGED, ARCHIVE_UNSUPPORTED, LIMIT_EXCEEDED. */
   openArchive(disk: Disk, lastPart: string, options: OpenOptions): OpenArchive
   codec(): Codec
   /** Folders of the engine itself (state, settings, keys, program): a restore never writes there (S-RES-7). */
@@ -15,6 +15,11 @@ export interface Parts {
   /** Absolute path of `setfattr`, or null where it is not installed. */
   readonly setfattr: string | null
   readonly run: (path: string, args: readonly string[], options: ProgramOptions) => ProgramResult
+  /**
+   * Begins to make durable all that waits on the file system of `folder` (as a working folder of a program), together.
+   * Null where that is not possible; a failure shows when the files are synced one by one.
+   */
+  readonly flush: ((folder: string) => Promise<void>) | null
   /** Whether the process may set owners. */
   readonly root: boolean
 }

@@ -1,14 +1,15 @@
 import zlib from 'node:zlib'
 import { BackupError } from '../lib/errors.ts'
 import { release } from '../lib/release.ts'
-import { displayName } from '../lib/entry-path.ts'
-import { WarmHash, hashStart, type HashPosition } from '../lib/resumable-hash.ts'
-import { crcCombine } from '../archive/crc.ts'
+import { WarmHash, hashStart } from '../lib/resumable-hash.ts'
 import type { Codec } from '../archive/codec.ts'
+import { unpackEntry } from '../archive/unpack-entry.ts'
 import type { ArchiveEntry } from '../archive/format.ts'
 import type { ArchiveReader, RawBlock, Restart } from '../archive/reader.ts'
 import type { PartSource } from '../archive/parts.ts'
 import type { StageContext, Steps } from '../engine/stage.ts'
+import { WarmContent } from './restore/warm-content.ts'
+import { Expected, Prover, wrong, type ProveSlot } from './prover.ts'
 import type { FinishedPart } from './verify.ts'
 
 export interface ProveTools {
@@ -17,24 +18,33 @@ export interface ProveTools {
   open(ctx: StageContext, parts: readonly FinishedPart[]): { bytes: PartSource; reader: ArchiveReader }
 }
 
-interface ProveSlot {
-  /** Part being hashed, and where. */
-  part: number
-  hash: HashPosition
-  /** Entry being read, where, and the CRC so far. */
-  entry: number
-  at: Restart
-  crc: number
-}
-
 const READ = 1 << 20
+/** Blocks read together, however small: what is known of each would come to more than its content. */
+const BLOCKS = 1024
 const START: Restart = { stored: 0, plain: 0 }
 
 /**
  * Reads finished parts back: the SHA-256 of each, and every entry unpacked against its CRC. The two
- * go side by side, so that one core hashes what the other unpacks.
+ * go side by side, so that one core hashes what the other unpacks. Where the format holds no CRC, header and
+ * content are held against those that the sink kept.
  */
 export async function* proveParts(
+  tools: ProveTools,
+  ctx: StageContext,
+  parts: readonly FinishedPart[],
+  done: (sha256: string[]) => void,
+): Steps {
+  try {
+    yield* prove(tools, ctx, parts, done)
+  } catch (error) {
+    if (!(error instanceof BackupError) || error.code !== 'ARCHIVE_DAMAGED') throw error
+    throw new BackupError('VERIFY_FAILED', `the archive does not read back as it was written: ${error.message}`, {
+      cause: error,
+    })
+  }
+}
+
+async function* prove(
   tools: ProveTools,
   ctx: StageContext,
   parts: readonly FinishedPart[],
@@ -43,15 +53,13 @@ export async function* proveParts(
   const slot = ctx.slot<ProveSlot>('prove', () => ({ part: 0, hash: hashStart(), entry: 0, at: START, crc: 0 }))
   const open = ctx.keep('prove-open', () => new Opened(tools, ctx, parts))
   const hash = ctx.keep('prove-hash', () => new WarmHash())
-  const prover = new Prover(slot, parts, open.bytes, hash, done)
-  for (const batch of batches(open.reader, slot)) {
-    const unpacked = crcsOf(tools.codec, batch)
-    unpacked.catch(() => 'thrown below, where it is awaited')
-    const bytes = batch.reduce((sum, { block }) => sum + block.data.length, 0)
-    await prover.hashOn(bytes + READ / 4)
-    prover.take(batch, await named(unpacked, batch))
-    for (const { block } of batch) release(block.data)
-    yield prover.progress()
+  const expected = new Expected(ctx, open.reader)
+  const prover = new Prover({ slot, parts, bytes: open.bytes, hash, expected, done })
+  for (let uncut = inside(open.reader, slot); ;) {
+    for (const entry of uncut) yield* proveAlone(tools, ctx, open.reader, entry, slot, prover)
+    const failed = yield* proveBatches(tools, open.reader, slot, prover)
+    if (failed === null) break
+    uncut = [...new Set(failed.map(({ entry }) => entry))]
   }
   while (!prover.hashed) {
     await prover.hashOn(4 * READ)
@@ -59,6 +67,7 @@ export async function* proveParts(
   }
   ctx.forget('prove-open')
   ctx.forget('prove-hash')
+  ctx.forget('prove-content')
   ctx.clearSlot('prove')
 }
 
@@ -67,16 +76,88 @@ interface Work {
   readonly block: RawBlock
 }
 
-/** Blocks in the archive's order from where the slot stands, about 1 MiB at a time. */
-function* batches(reader: ArchiveReader, slot: ProveSlot): Generator<Work[], void, undefined> {
+/** The entry in which the slot stands where no block begins: it goes on alone. */
+function inside(reader: ArchiveReader, { entry: index, at }: ProveSlot): ArchiveEntry[] {
+  if (at.stored > 0 || at.plain === 0) return []
+  for (const entry of reader.entries(index)) return [entry]
+  return []
+}
+
+/**
+ * All entries from where the slot stands, in batches. Null at the end; or the batch that did not unpack: a block may
+ * only have seemed to end there, since compressed bytes can hold what looks like an end. The slot stands before it.
+ */
+async function* proveBatches(
+  tools: ProveTools,
+  reader: ArchiveReader,
+  slot: ProveSlot,
+  prover: Prover,
+): Steps<Work[] | null> {
+  for (const batch of batches(reader, slot, prover)) {
+    const unpacked = crcsOf(tools.codec, batch)
+    unpacked.catch(() => 'thrown below, where it is awaited')
+    const bytes = batch.reduce((sum, { block }) => sum + block.data.length, 0)
+    await prover.hashOn(bytes + READ / 4)
+    const crcs = await orNull(unpacked)
+    if (crcs === null) return batch
+    prover.take(batch, crcs)
+    for (const { block } of batch) release(block.data)
+    yield prover.progress()
+  }
+  return null
+}
+
+/** One entry by itself, as a restore reads it: where blocks only seem to end, its stream decides. */
+async function* proveAlone(
+  tools: ProveTools,
+  ctx: StageContext,
+  reader: ArchiveReader,
+  entry: ArchiveEntry,
+  slot: ProveSlot,
+  prover: Prover,
+): Steps {
+  if (entry.size === 0) return prover.take([{ entry, block: EMPTY }], [{ crc: 0 }])
+  const warm = ctx.keep('prove-content', () => new WarmContent())
+  const from = slot.at
+  const pieces = warm.take(entry.index, from, () => unpackEntry(reader, entry, tools.codec, from))
+  let kept = false
+  try {
+    for (let at = from; at.plain < entry.size;) {
+      const next = await pieces.next()
+      if (next.done === true) throw wrong(entry, 'the content is shorter than announced')
+      const { bytes, crc, owned, next: after } = next.value
+      const size = bytes.length
+      if (owned) release(bytes)
+      await prover.hashOn(size)
+      prover.take([{ entry, block: { at, next: after, plainSize: size } }], [{ crc }])
+      at = after
+      warm.keep(entry.index, at, pieces)
+      kept = true
+      yield prover.progress()
+      warm.take(entry.index, at, () => pieces)
+      kept = false
+    }
+  } catch (error) {
+    if (!(error instanceof BackupError) || error.code !== 'ARCHIVE_DAMAGED') throw error
+    throw wrong(entry, error.message)
+  } finally {
+    if (!kept) await pieces.return()
+  }
+}
+
+const EMPTY: RawBlock = { data: Buffer.alloc(0), method: 'store', plainSize: 0, at: START, next: START }
+
+/** Blocks in the archive's order from where the slot stands, about 1 MiB and no more than `BLOCKS` at a time. */
+function* batches(reader: ArchiveReader, slot: ProveSlot, prover: Prover): Generator<Work[], void, undefined> {
   let batch: Work[] = []
   let bytes = 0
   let from = slot.at
   for (const entry of reader.entries(slot.entry)) {
-    for (const block of entry.size === 0 ? [] : reader.blocksOf(entry, from)) {
+    prover.head(entry)
+    for (const block of blocksOf(reader, entry, from)) {
       batch.push({ entry, block })
       bytes += block.plainSize
-      if (bytes < READ) continue
+      if (bytes < READ && batch.length < BLOCKS) continue
       yield batch
       batch = []
       bytes = 0
@@ -84,6 +165,12 @@ function* batches(reader: ArchiveReader, slot: ProveSlot): Generator<Work[], voi
     from = START
   }
   if (batch.length > 0) yield batch
+}
+
+/** At least one: also where there is no content, its header is read and compared with the directory. */
+function* blocksOf(reader: ArchiveReader, entry: ArchiveEntry, from: Restart): Generator<RawBlock, void, undefined> {
+  yield* reader.blocksOf(entry, from)
+  if (entry.size === 0) yield EMPTY
 }
 
 /** Stored blocks cost less to sum up here than to send to a helper. */
@@ -94,89 +181,14 @@ async function crcsOf(codec: Codec, batch: readonly Work[]): Promise<{ crc: numb
   return codec.unpack(batch.map(({ block }) => ({ ...block, size: block.plainSize, proof: true as const })))
 }
 
-class Prover {
-  readonly #slot: ProveSlot
-  readonly #parts: readonly FinishedPart[]
-  readonly #bytes: PartSource
-  readonly #hash: WarmHash
-  readonly #done: (sha256: string[]) => void
-  readonly #total: number
-
-  constructor(
-    slot: ProveSlot,
-    parts: readonly FinishedPart[],
-    bytes: PartSource,
-    hash: WarmHash,
-    done: (sha256: string[]) => void,
-  ) {
-    this.#slot = slot
-    this.#parts = parts
-    this.#bytes = bytes
-    this.#hash = hash
-    this.#done = done
-    this.#total = parts.reduce((sum, part) => sum + part.size, 0)
-  }
-
-  get hashed(): boolean {
-    return this.#slot.part >= this.#parts.length
-  }
-
-  progress(): { step: string; done: number; total: number } {
-    const before = this.#bytes.partOffsets[this.#slot.part] ?? this.#total
-    return { step: 'verifying', done: before + this.#slot.hash.offset, total: this.#total }
-  }
-
-  /** Hashes about `bytes` more; finished parts are told. */
-  async hashOn(bytes: number): Promise<void> {
-    const slot = this.#slot
-    for (let left = bytes; left > 0 && !this.hashed;) {
-      const part = this.#parts[slot.part]
-      const start = this.#bytes.partOffsets[slot.part]
-      if (part === undefined || start === undefined) return
-      await this.#hash.resume(part.name, slot.hash)
-      if (slot.hash.offset < part.size) {
-        const piece = this.#bytes.peek(start + slot.hash.offset, Math.min(READ, part.size - slot.hash.offset))
-        if (piece.length === 0)
-          throw new BackupError('VERIFY_FAILED', `${part.path} ends before its ${part.size} bytes`)
-        this.#hash.update(slot.hash, piece)
-        left -= piece.length
-        if (slot.hash.offset < part.size) continue
-      }
-      this.#done([this.#hash.digest()])
-      slot.part++
-      slot.hash = hashStart()
-    }
-  }
-
-  /** Compares each entry's CRC once its last block is there. */
-  take(batch: readonly Work[], unpacked: readonly { crc: number }[]): void {
-    const slot = this.#slot
-    for (const [i, { entry, block }] of batch.entries()) {
-      const crc = unpacked[i]?.crc ?? 0
-      slot.crc = block.at.plain === 0 ? crc : crcCombine(slot.crc, crc, block.plainSize)
-      slot.at = block.next
-      slot.entry = entry.index
-      if (block.next.plain < entry.size) continue
-      if (slot.crc !== entry.crc) throw wrong(entry, 'its CRC is not the one that was written')
-      slot.entry = entry.index + 1
-      slot.at = START
-      slot.crc = 0
-    }
-  }
-}
-
-async function named<T>(unpacked: Promise<T>, batch: readonly Work[]): Promise<T> {
+/** Null if what was to be unpacked does not. */
+async function orNull<T>(unpacked: Promise<T>): Promise<T | null> {
   try {
     return await unpacked
   } catch (error) {
-    const first = batch[0]
-    if (!(error instanceof BackupError) || error.code !== 'ARCHIVE_DAMAGED' || first === undefined) throw error
-    throw wrong(first.entry, error.message)
+    if (error instanceof BackupError && error.code === 'ARCHIVE_DAMAGED') return null
+    throw error
   }
-}
-
-function wrong(entry: ArchiveEntry, why: string): BackupError {
-  return new BackupError('VERIFY_FAILED', `${displayName(entry.path)} does not read back as it was written: ${why}`)
 }
 
 class Opened implements Disposable {

@@ -1,4 +1,5 @@
 import path from 'node:path'
+import { PROOFS } from '../archive/proofs.ts'
 import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
 import { removeIfThere, syncFolder } from '../lib/durable-file.ts'
 import type { Disk, FileStat } from '../lib/disk.ts'
@@ -31,16 +32,16 @@ export const publishStage = (parts: BackupParts): Stage => ({
     const slot = ctx.slot<PublishSlot>('publish', () => ({ renamed: 0, listed: 0 }))
     if (!begun) {
       // Another backup may have taken the name meanwhile.
-      ctx.setArchive(freeName(parts, ctx))
+      ctx.setArchive(freeName(parts, ctx, all.length))
       yield { step: 'publishing', durable: true }
     }
     const final = (index: number): string =>
-      path.join(spec.output, parts.partName(ctx.job.archive ?? spec.archive, index, all.length))
+      path.join(spec.output, parts.partName(ctx, ctx.job.archive ?? spec.archive, index, all.length))
     while (slot.renamed < all.length) {
       const end = batchEnd(slot.renamed, all.length)
       if (!publishAll(ctx, all.slice(slot.renamed, end), slot.renamed, final)) {
         // Another backup was faster by a moment: nothing of this one has a name yet.
-        ctx.setArchive(freeName(parts, ctx))
+        ctx.setArchive(freeName(parts, ctx, all.length))
         yield { step: 'publishing', durable: true }
         continue
       }
@@ -56,6 +57,7 @@ export const publishStage = (parts: BackupParts): Stage => ({
       ctx.addArtifact({ name: path.basename(file), path: file, size: part.size, sha256, ino })
     }
     for (const name of ['parts', 'digests']) ctx.drop(name)
+    if (PROOFS in ctx.job.files) ctx.drop(PROOFS)
     ctx.log('info', `${all.length} file(s) published in ${spec.output}`)
   },
 })

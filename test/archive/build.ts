@@ -1,8 +1,9 @@
 import zlib from 'node:zlib'
 import { packBlock } from '../../src/archive/pack-block.ts'
 import { crcCombine } from '../../src/archive/crc.ts'
-import type { ArchiveTotals, EntryHead, EntryTotals } from '../../src/archive/format.ts'
+import type { ArchiveTotals, EntryHead, EntryTotals, Format } from '../../src/archive/format.ts'
 import type { ArchiveReader, ByteSource } from '../../src/archive/reader.ts'
+import { jpa } from '../../src/archive/jpa.ts'
 import { zip } from '../../src/archive/zip.ts'
 
 /** A whole archive in memory by the writer under test: what the sink does with files, done with buffers. */
@@ -78,7 +79,7 @@ interface Made {
   readonly totals: (part: number, offset: number) => EntryTotals
 }
 
-function make(item: Item): Made {
+function make(item: Item, { writer }: Format): Made {
   const kind = item.kind ?? 'file'
   const data = item.data ?? Buffer.alloc(0)
   const how = kind === 'file' ? (item.how ?? 'whole') : 'store'
@@ -99,29 +100,51 @@ function make(item: Item): Made {
   const crc = blocks?.crc ?? zlib.crc32(data)
   const totals = (part: number, offset: number): EntryTotals => ({ ...head, crc, stored: body.length, part, offset })
   const header = (part: number, offset: number): Buffer => {
-    if (packed !== null) return zip.writer.head(totals(part, offset))
-    const open = zip.writer.openHead(head)
-    for (const { at, bytes } of zip.writer.patches(totals(part, offset))) bytes.copy(open, at)
+    if (packed !== null) return writer.head(totals(part, offset))
+    const open = writer.openHead(head)
+    for (const { at, bytes } of writer.patches(totals(part, offset))) bytes.copy(open, at)
     return open
   }
   return { head, header, body, totals }
 }
 
 /** The parts of the archive, in order. `partSize` 0: one file. */
-export function buildParts(items: readonly Item[], partSize = 0): Buffer[] {
+export function buildParts(items: readonly Item[], partSize = 0, format: Format = zip): Buffer[] {
   const parts = new Parts(partSize)
-  parts.whole(zip.writer.prologue(partSize > 0))
-  const records: Buffer[] = []
+  const { writer } = format
+  parts.whole(writer.prologue(partSize > 0))
+  const done: EntryTotals[] = []
   for (const item of items) {
-    const made = make(item)
-    const { part, offset } = parts.whole(made.header(0, 0), made.body.length > 0 ? 1 : 0)
+    const made = make(item, format)
+    const { part, offset } = parts.whole(made.header(0, 0), made.body.length > 0 || format.name === 'jpa' ? 1 : 0)
     parts.cut(made.body)
-    records.push(zip.writer.record(made.totals(part, offset)))
+    done.push(made.totals(part, offset))
   }
-  return finish(items, parts, records, partSize)
+  return format.name === 'jpa' ? finishJpa(done, parts, partSize, format) : finish(done, parts, partSize, format)
 }
 
-function finish(items: readonly Item[], parts: Parts, records: Buffer[], partSize: number): Buffer[] {
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0)
+
+function finishJpa(done: readonly EntryTotals[], parts: Parts, partSize: number, { writer }: Format): Buffer[] {
+  parts.next()
+  const totals: ArchiveTotals = {
+    entries: done.length,
+    parts: parts.done.length,
+    uncompressed: sum(done.map(({ size }) => size)),
+    stored: sum(done.map(({ stored }) => stored)),
+    directoryPart: 0,
+    directoryOffset: 0,
+    directoryLength: 0,
+    lastPartRecords: 0,
+    epilogueOffset: 0,
+    split: partSize > 0,
+  }
+  for (const { at, bytes } of writer.finish(totals)) bytes.copy(parts.done[0] ?? Buffer.alloc(0), at)
+  return parts.done
+}
+
+function finish(done: readonly EntryTotals[], parts: Parts, partSize: number, { writer }: Format): Buffer[] {
+  const records = done.map((totals) => writer.record(totals))
   const directory = Buffer.concat(records)
   const room = partSize - parts.length
   if (partSize > 0 && directory.length + 98 > room && directory.length + 98 <= partSize) parts.next()
@@ -140,7 +163,7 @@ function finish(items: readonly Item[], parts: Parts, records: Buffer[], partSiz
   }
   start ??= { part: parts.index, offset: parts.length }
   const totals: ArchiveTotals = {
-    entries: items.length,
+    entries: done.length,
     parts: parts.index + 1,
     uncompressed: 0,
     stored: 0,
@@ -151,14 +174,18 @@ function finish(items: readonly Item[], parts: Parts, records: Buffer[], partSiz
     epilogueOffset: parts.length,
     split: partSize > 0,
   }
-  parts.whole(zip.writer.epilogue(totals))
+  parts.whole(writer.epilogue(totals))
   parts.next()
-  for (const { at, bytes } of zip.writer.finish(totals)) bytes.copy(parts.done[0] ?? Buffer.alloc(0), at)
+  for (const { at, bytes } of writer.finish(totals)) bytes.copy(parts.done[0] ?? Buffer.alloc(0), at)
   return parts.done
 }
 
 export function buildZip(items: readonly Item[]): Buffer {
   return Buffer.concat(buildParts(items))
+}
+
+export function buildJpa(items: readonly Item[]): Buffer {
+  return Buffer.concat(buildParts(items, 0, jpa))
 }
 
 export function memorySource(...parts: Buffer[]): ByteSource {
@@ -180,7 +207,7 @@ export interface ReadEntry {
   readonly path: string
   readonly kind: string
   readonly mode: number
-  readonly mtime: number
+  readonly mtime: number | null
   readonly data: Buffer
 }
 
@@ -192,7 +219,7 @@ export async function readAll(reader: ArchiveReader): Promise<ReadEntry[]> {
     const pieces: Buffer[] = []
     for await (const piece of reader.content(entry)) pieces.push(Buffer.from(piece.bytes))
     const data = Buffer.concat(pieces)
-    if (zlib.crc32(data) !== entry.crc) throw new CrcMismatch(entry.path.toString())
+    if (entry.crc !== null && zlib.crc32(data) !== entry.crc) throw new CrcMismatch(entry.path.toString())
     all.push({ path: entry.path.toString('latin1'), kind: entry.kind, mode: entry.mode, mtime: entry.mtime, data })
   }
   return all

@@ -66,6 +66,15 @@ describe.each([0, 1, 2])('codec with %d helpers', (threads) => {
     }
   })
 
+  it('answers a batch of short pieces, which are longer than what they were made of', async () => {
+    using codec = createCodec({ threads })
+    for (let round = 0; round < 10; round++) {
+      const plains = [Buffer.from('x'), noise.subarray(0, 100), text.subarray(0, 5), noise.subarray(0, 60_000)]
+      const packed = await codec.pack(plains.map((bytes) => ({ bytes, mode: 'block', level: 6 })))
+      for (const [i, { data }] of packed.entries()) expect(plains[i]?.equals(inflate(data))).toBe(true)
+    }
+  })
+
   it('leaves the caller its bytes', async () => {
     using codec = createCodec({ threads })
     for (let i = 0; i < 20; i++) {

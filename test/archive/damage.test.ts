@@ -161,6 +161,40 @@ describe('salvage', () => {
     }
   })
 
+  it.each([
+    ['bytes added', (at: number) => Buffer.concat([archive.subarray(0, at), Buffer.alloc(7, 1), archive.subarray(at)])],
+    ['bytes lost', (at: number) => Buffer.concat([archive.subarray(0, at), archive.subarray(at + 7)])],
+  ])('finds entries that lie elsewhere than a whole directory says: %s before any of them', async (_what, change) => {
+    const original = await readAll(openZip(memorySource(archive)))
+    const ends = entryEnds()
+    for (const { header, end } of ends) {
+      if (end - header < 20) continue
+      const at = end - 10 // within this one's data
+      const reader = openZip(memorySource(change(at)), { salvage: true })
+      const found = new Map((await readAll(reader)).map((entry) => [entry.path, entry]))
+      for (const [i, entry] of original.entries()) {
+        if (ends[i]?.end === end) continue
+        expect(found.get(entry.path), `${entry.path} when ${at}`).toMatchObject({
+          kind: entry.kind,
+          mode: entry.mode,
+          mtime: entry.mtime,
+          data: entry.data,
+        })
+      }
+      expect(reader.damage.length).toBeGreaterThan(0)
+    }
+  })
+
+  it('takes no entry of an archive within a damaged entry for one of its own', async () => {
+    const inner = buildZip([{ name: 'inner/secret', data: Buffer.from('not yours') }])
+    const outer = buildZip([{ name: 'first' }, { name: 'nested.zip', data: inner, how: 'store' }, { name: 'last' }])
+    const [, nested] = [...openZip(memorySource(outer)).entries()]
+    outer.fill(0, nested?.offset, (nested?.offset ?? 0) + 30)
+    const reader = openZip(memorySource(outer), { salvage: true })
+    expect((await readAll(reader)).map(({ path }) => path)).toEqual(['first', 'last'])
+    expect(reader.damage.map(({ message }) => message).join()).toContain('nested.zip')
+  })
+
   it('finds what others wrote with data descriptors', async () => {
     for (const variant of ['signed', 'bare', 'wide'] as const) {
       const stream = descriptors(variant)

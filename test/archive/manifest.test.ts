@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import fc from 'fast-check'
 import { decodeManifestLine, encodeManifestLine, type ManifestLine } from '../../src/archive/manifest.ts'
+import type { DatabaseFacts } from '../../src/lib/database-facts.ts'
 import { BackupError } from '../../src/lib/errors.ts'
 
 const hex = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes).toString('hex'))
@@ -9,6 +10,19 @@ const digest: fc.Arbitrary<string | null> = fc.oneof(
   hex.map((text) => `sha256:${text}`),
 )
 const path = fc.uint8Array({ minLength: 1, maxLength: 40 }).map((bytes) => Buffer.from(bytes))
+const database: fc.Arbitrary<DatabaseFacts> = fc.record({
+  type: fc.constant('sqlite'),
+  consistency: fc.constant('snapshot'),
+  integrity: fc.string(),
+  rows: fc.dictionary(fc.string(), fc.option(fc.maxSafeNat()), { noNullPrototype: false }),
+  tables: fc.maxSafeNat(),
+  pageSize: fc.maxSafeNat(),
+  pages: fc.maxSafeNat(),
+  encoding: fc.string(),
+  userVersion: fc.integer(),
+  applicationId: fc.integer(),
+  journal: fc.constantFrom('wal', 'rollback'),
+})
 const entry: fc.Arbitrary<ManifestLine> = fc.record(
   {
     path,
@@ -25,6 +39,7 @@ const entry: fc.Arbitrary<ManifestLine> = fc.record(
       { noNullPrototype: false },
     ),
     group: fc.string(),
+    database,
   },
   { requiredKeys: ['path', 'type', 'size', 'mtimeNs', 'mode', 'uid', 'gid', 'digest'] },
 )
@@ -64,6 +79,12 @@ describe('a line of the manifest', () => {
   })
 
   const GOOD = '"t":"file","s":1,"m":"1","mode":1,"u":0,"g":0'
+  const FACTS =
+    '{"type":"sqlite","consistency":"snapshot","integrity":"ok","rows":{"t":1},"tables":1,"pageSize":4096,' +
+    '"pages":1,"encoding":"UTF-8","userVersion":0,"applicationId":0,"journal":"wal"}'
+  test('the facts of a database are read', () => {
+    expect(decodeManifestLine(`{"p":"a",${GOOD},"b":${FACTS}}`)).toMatchObject({ database: { rows: { t: 1 } } })
+  })
   test.each([
     '',
     'null',
@@ -84,6 +105,10 @@ describe('a line of the manifest', () => {
     `{"p":"a",${GOOD},"x":{"":"YQ=="}}`,
     `{"p":"a",${GOOD},"x":{"a":"no base64!"}}`,
     `{"p":"a",${GOOD},"i":1}`,
+    `{"p":"a",${GOOD},"b":{}}`,
+    `{"p":"a",${GOOD},"b":${FACTS.replace('"snapshot"', '"none"')}}`,
+    `{"p":"a",${GOOD},"b":${FACTS.replace('{"t":1}', '{"t":-1}')}}`,
+    `{"p":"a",${GOOD},"b":${FACTS.replace('4096', '"4096"')}}`,
   ])('is refused otherwise: %s', (text) => {
     expect(() => decodeManifestLine(text)).toThrow(BackupError)
   })

@@ -14,6 +14,7 @@ describe('wrong use ends with 2, says what and how, and starts nothing', () => {
     ['bad size', ['backup', '/a', '--to', '/b', '--part-size', '10X']],
     ['bad level', ['backup', '/a', '--to', '/b', '--level', '10']],
     ['bad slice', ['backup', '/a', '--to', '/b', '--slice', '2']],
+    ['bad word for deflate', ['backup', '/a', '--to', '/b', '--deflate', 'never']],
     ['bad format', ['backup', '/a', '--to', '/b', '--format', 'rar']],
     ['name with a folder', ['backup', '/a', '--to', '/b', '--name', '../x']],
     ['resume with folders', ['backup', '/a', '--resume']],
@@ -105,6 +106,8 @@ describe('what backup asks for', () => {
           { type: 'directory', path: '/abs/a', exclude: ['*.log'] },
           { type: 'directory', path: '/abs/b', exclude: ['*.log'] },
         ],
+        databases: [],
+        type: 'full',
         output: '/abs/out',
         format: 'zip',
         archive: 'x',
@@ -112,6 +115,15 @@ describe('what backup asks for', () => {
         level: 6,
         pacing: { minMs: 0, maxMs: 2000, bias: 100 },
       },
+    })
+  })
+
+  it('another format, and what goes with it', () => {
+    const asked = { to: 'out', format: 'jpa', deflate: 'always', name: 'x.jpa' } as const
+    expect(backupRequest(['a'], asked, resolve).overrides).toMatchObject({
+      format: 'jpa',
+      deflate: 'always',
+      archive: 'x',
     })
   })
 
@@ -124,6 +136,19 @@ describe('what backup asks for', () => {
       overrides: { level: 0 },
     })
     expect(() => backupRequest([], { profile: 2, exclude: ['x'] }, resolve)).toThrow(/patterns/)
+  })
+
+  it('databases alone, or beside folders, and the type of the backup', () => {
+    const alone = backupRequest([], { to: 'out', sqlite: ['a.db', 'b.db'] }, resolve)
+    expect(alone.overrides).toMatchObject({
+      type: 'databases',
+      databases: [
+        { type: 'sqlite', path: '/abs/a.db' },
+        { type: 'sqlite', path: '/abs/b.db' },
+      ],
+    })
+    expect(alone.overrides).not.toHaveProperty('sources')
+    expect(backupRequest([], { profile: 2, type: 'databases' }, resolve).overrides).toEqual({ type: 'databases' })
   })
 
   it('options and the rest of the line may come in any order', async () => {

@@ -49,6 +49,21 @@ describe('backup, verify, restore', () => {
     expectEqual(p.site, p.at('back/site'))
   })
 
+  it('into JPA parts as well, from which the archive alone is enough', async () => {
+    const p = place()
+    const made = await ratchet(backup(p, '--name', 'j', '--format', 'jpa', '--part-size', '64K', '--level', '0'))
+    expect([made.code, made.err]).toEqual([0, ''])
+    const names = final(made).artifacts?.map((a) => path.basename(a.path)) ?? []
+    expect([names[0], names.at(-1)]).toEqual(['j.j01', 'j.jpa'])
+    const last = p.at('out/j.jpa')
+    const other = ['--data', p.at('other'), '--json']
+    expect((await ratchet(['verify', last, ...other])).code).toBe(0)
+    expect((await ratchet(['restore', last, '--to', p.at('back'), ...other])).code).toBe(0)
+    expectEqual(p.site, p.at('back/site'))
+    fs.rmSync(p.at('out/j.j01'))
+    expect((await ratchet(['restore', last, '--to', p.at('again'), ...other])).code).toBe(1)
+  })
+
   it('needs only the archive: relative paths, another data folder', async () => {
     const p = place()
     await ratchet(['backup', 'site', '--to', 'out', '--data', 'data', '--name', 'a'], { cwd: p.folder })

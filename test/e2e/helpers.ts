@@ -37,6 +37,8 @@ export interface Options {
   cwd?: string
   env?: Record<string, string>
   uid?: number
+  /** What comes on standard input; default: nothing. */
+  input?: string
   /** Called with each JSON line as it comes. */
   onLine?: (line: Line, child: ChildProcess) => void
 }
@@ -48,10 +50,12 @@ export async function ratchet(argv: string[], options: Options = {}): Promise<Ra
   for (const name of SILENT) if (options.env?.[name] === undefined) delete env[name]
   const child = spawn(process.execPath, [MAIN, ...argv], {
     env,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
   })
+  child.stdin.on('error', () => undefined) // whoever reads no input may have left
+  child.stdin.end(options.input ?? '')
   let out = ''
   let err = ''
   let seen = 0

@@ -4,6 +4,7 @@ import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { memoryCatalogue, sqliteCatalogue, type Catalogue } from '../../src/engine/catalogue.ts'
 import type { JobView } from '../../src/engine/job.ts'
+import { inScope } from '../../src/engine/services.ts'
 import { realDisk } from '../../src/lib/disk.ts'
 import { sampleJob, sampleSpec } from '../helpers/sample-job.ts'
 
@@ -31,6 +32,33 @@ describe.each(KINDS)('a catalogue %s', (_name, open) => {
     }
     return catalogue
   }
+
+  it('shows a caller what is in scope, and counts nothing else', () => {
+    using place = temporary()
+    using catalogue = open(place.folder)
+    const jobs: JobView[] = []
+    for (let n = 1; n <= 90; n++) {
+      const kind = (['backup', 'restore', 'verify'] as const)[n % 3] ?? 'backup'
+      const spec = sampleSpec({ profile: n % 4 })
+      const startedBy = [undefined, 'anna', "o'tto", '@host'][n % 5]
+      const job = { ...jobOf(n, { spec, kind }), ...(startedBy === undefined ? {} : { startedBy }) }
+      jobs.push(job)
+      catalogue.put(job)
+    }
+    for (const name of ['anna', "o'tto", '', 'nobody']) {
+      for (const profiles of [null, [], [1], [0, 2, 7]]) {
+        for (const kind of [undefined, 'backup', 'restore', 'verify'] as const) {
+          const seenBy = { name, profiles }
+          const list = catalogue.list({ seenBy, limit: 1000, ...(kind === undefined ? {} : { kind }) })
+          const seen = jobs
+            .filter((job) => kind === undefined || job.kind === kind)
+            .filter((job) => inScope({ kind: job.kind, profile: job.spec.profile, startedBy: job.startedBy }, seenBy))
+          expect(list.jobs.map((job) => job.number)).toEqual(seen.map((job) => job.number).toReversed())
+          expect(list.total).toBe(seen.length)
+        }
+      }
+    }
+  })
 
   it('lists the newest first, page by page', () => {
     using place = temporary()

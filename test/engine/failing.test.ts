@@ -133,6 +133,16 @@ describe('a job that nobody steps any more', () => {
     await process[Symbol.asyncDispose]()
   })
 
+  it('is not swept because somebody set the wall clock forward', async () => {
+    const { job, process } = await abandoned(1000)
+    job.clock.setWall(job.clock.wall() + 30 * DAY)
+    expect(await process.engine.sweep()).toEqual([])
+    expect((await process.engine.get(1)).status).toBe('running')
+    await until(job, process, (reply) => reply.status === 'completed')
+    await process[Symbol.asyncDispose]()
+    await checkCompleted(job.disk, job, OPTIONS)
+  })
+
   it('leaves nothing for ever if its process died while clearing up, or before its first record', async () => {
     const job = new BenchJob(OPTIONS)
     const end = await job.drive()

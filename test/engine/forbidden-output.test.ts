@@ -39,6 +39,6 @@ test('a job ends where its output may not be read: there is nothing of it to cle
 
 test('a backup into it fails with OUTPUT_UNWRITABLE', () => {
   const ctx = { disk, job: sampleJob(spec), spec } as unknown as StageContext
-  const parts = { partName: (base: string) => `${base}.zip` } as unknown as BackupParts
+  const parts = { partName: (_: unknown, base: string) => `${base}.zip` } as unknown as BackupParts
   expect(() => freeName(parts, ctx)).toThrow(expect.objectContaining({ code: 'OUTPUT_UNWRITABLE' }))
 })

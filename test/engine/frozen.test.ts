@@ -16,7 +16,13 @@ import type { FakeClock } from '../helpers/fake-clock.ts'
 import type { MemoryDisk } from '../helpers/memory-disk.ts'
 
 const POINTS = process.env['RATCHET_LONG'] === '1' ? 10_000 : 14
-const OPTIONS: BenchOptions = { slices: 'some', partSize: 65_536, source: { large: TWO_BLOCKS } }
+type FormatName = 'zip' | 'jpa'
+const optionsOf = (format: FormatName): BenchOptions => ({
+  slices: 'some',
+  partSize: 65_536,
+  source: { large: TWO_BLOCKS },
+  spec: { format },
+})
 
 /** Another machine: it cannot know who is alive elsewhere. `blind`: it never looks whether its job was taken. */
 function machine(name: string, disk: Disk, clock: FakeClock, blind = false): RatchetEngine {
@@ -64,8 +70,8 @@ const until = async (engine: RatchetEngine, steps: number): Promise<void> => {
   for (let n = 0; n < steps; n++) if (isEnded(await engine.step(1))) return
 }
 
-async function countSyncs(): Promise<number> {
-  const job = new BenchJob(OPTIONS)
+async function countSyncs(format: FormatName): Promise<number> {
+  const job = new BenchJob(optionsOf(format))
   const counted = freezing(job.disk, -1, async () => {})
   const engine = machine('a', counted.disk, job.clock)
   await engine.start({ kind: 'backup', spec: job.spec })
@@ -79,11 +85,12 @@ interface Freeze {
   /** Steps that the other one makes while the owner is frozen. */
   readonly steps: number
   readonly blind: boolean
+  readonly format: FormatName
 }
 
 /** What the frozen one was told, in the end. */
-async function freeze({ at, steps, blind }: Freeze): Promise<string> {
-  const job = new BenchJob(OPTIONS)
+async function freeze({ at, steps, blind, format }: Freeze): Promise<string> {
+  const job = new BenchJob(optionsOf(format))
   const other = machine('b', job.disk.process(), job.clock)
   let others: Promise<void> = Promise.resolve()
   const { disk } = freezing(job.disk, at, () => {
@@ -105,23 +112,23 @@ async function freeze({ at, steps, blind }: Freeze): Promise<string> {
   await other.close()
   const end = readJob(job.disk, 1)
   expect(end.status, JSON.stringify(end.error)).toBe('completed')
-  checkSame(published(job.disk), await golden(OPTIONS, 1))
+  checkSame(published(job.disk), await golden(optionsOf(format), 1))
   // One that never looks goes on writing a record that nobody reads.
   expect(leftovers(job.disk, end).filter((name) => !blind || name !== 'a third record')).toEqual([])
   await owner.close().catch(() => 'its handles reach what is gone')
   return told
 }
 
-describe('an owner that was frozen past its lease', () => {
+describe.each(['zip', 'jpa'] as const)('an owner that was frozen past its lease, packing %s', (format) => {
   it(
     'finds that it was superseded, and the other one ends the job with the same bytes',
     { timeout: 600_000 },
     async () => {
-      const syncs = await countSyncs()
+      const syncs = await countSyncs(format)
       let lost = 0
       for (const at of spread(syncs, POINTS, 4)) {
         for (const steps of [1, 3, 1000]) {
-          const told = await freeze({ at, steps, blind: false })
+          const told = await freeze({ at, steps, blind: false, format })
           expect(['LEASE_LOST', ''], `sync ${at}, ${steps} steps`).toContain(told)
           if (told !== '') lost++
         }
@@ -131,9 +138,9 @@ describe('an owner that was frozen past its lease', () => {
   )
 
   it('does no harm even if it never looks', { timeout: 600_000 }, async () => {
-    const syncs = await countSyncs()
+    const syncs = await countSyncs(format)
     for (const at of spread(syncs, POINTS, 5)) {
-      for (const steps of [1, 2, 1000]) await freeze({ at, steps, blind: true })
+      for (const steps of [1, 2, 1000]) await freeze({ at, steps, blind: true, format })
     }
   })
 })

@@ -28,9 +28,10 @@ export class SpineWorld implements AsyncDisposable {
     return file
   }
 
-  async app(options: { disk?: Disk; data?: string } = {}): Promise<App> {
+  async app(options: { disk?: Disk; data?: string; leaseGraceMs?: number } = {}): Promise<App> {
     const dataDir = path.join(this.folder, options.data ?? 'data')
-    const app = await createApp({ dataDir, disk: options.disk ?? realDisk, inline: true, threads: 0 })
+    const { data: _, disk = realDisk, ...rest } = options
+    const app = await createApp({ dataDir, disk, inline: true, threads: 0, ...rest })
     this.#apps.push(app)
     return app
   }

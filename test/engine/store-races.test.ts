@@ -113,6 +113,41 @@ describe('taking a job', () => {
   })
 })
 
+/** Takes a job that has ended, as whoever clears up after it does. */
+function clearUp(disk: Disk, self: string): string {
+  try {
+    const held = storeOf(disk, self).acquire(1, 1000)
+    held.job.status = 'completed'
+    held.commit(1000, true)
+    held.settle()
+    return 'cleared'
+  } catch (error) {
+    if (error instanceof BackupError) return error.code
+    throw error
+  }
+}
+
+describe('clearing up after a job that has ended', () => {
+  it('leaves two records and nothing else, in any order of the calls of three processes', () => {
+    for (let seed = 1; seed <= SCHEDULES; seed++) {
+      const disk = withJob()
+      const programs = ['a', 'b', 'c'].map((name) => new Program(name, disk, (d) => clearUp(d, `host|boot|${name}`)))
+      interleave(programs, seeded(seed))
+      for (const { error } of programs) {
+        if (error !== null) throw new Error(`seed ${seed}: ${String(error)}`, { cause: error })
+      }
+      expect(programs.map((program) => program.result?.value)).toContain('cleared')
+      const names = disk.readdir('/data/jobs/1').map(String)
+      const records = names.filter((name) => /^state-\d+\.json$/.test(name))
+      expect(records.length, `seed ${seed}: ${names.join(' ')}`).toBeLessThanOrEqual(2)
+      expect(
+        names.filter((name) => name.endsWith('.tmp')),
+        `seed ${seed}`,
+      ).toEqual([])
+    }
+  })
+})
+
 describe('creating jobs', () => {
   it('gives each its own number, in any order of the calls of three processes', () => {
     for (let seed = 1; seed <= SCHEDULES / 4; seed++) {

@@ -12,7 +12,10 @@ facadeSuite('JSON-RPC over the engine', async () => {
   fs.mkdirSync(path.join(folder, 'site'))
   fs.writeFileSync(path.join(folder, 'site/a.txt'), 'a')
   fs.mkdirSync(dataDir)
-  fs.writeFileSync(path.join(dataDir, 'settings.json'), JSON.stringify({ roots }))
+  fs.writeFileSync(
+    path.join(dataDir, 'settings.json'),
+    JSON.stringify({ roots, limits: { requestsPerMinute: 100_000 } }),
+  )
   const app = await createApp({ dataDir, inline: true, threads: 0 })
   const sources = [{ type: 'directory', path: path.join(folder, 'site') }]
   app.services.profiles.save({ id: 1, name: 'Default', sources, output: path.join(folder, 'out') })

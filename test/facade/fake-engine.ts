@@ -1,5 +1,6 @@
 import type { JobStatus, JobView, Warning } from '../../src/engine/job.ts'
 import { isEnded, outcome } from '../../src/engine/job.ts'
+import { inScope } from '../../src/engine/services.ts'
 import type {
   Engine,
   EngineEvents,
@@ -52,7 +53,9 @@ export class FakeEngine implements Engine {
 
   async start(request: StartRequest): Promise<JobView> {
     this.requests.push(request)
-    const job = newJob(this.#jobs.size + 1, specOf(request), this.#options.now())
+    const number = Math.max(0, ...this.#jobs.keys()) + 1
+    const fresh = newJob(number, specOf(request), this.#options.now())
+    const job = request.startedBy === undefined ? fresh : { ...fresh, startedBy: request.startedBy }
     this.#jobs.set(job.number, job)
     await this.#work(job)
     return structuredClone(job)
@@ -98,6 +101,7 @@ export class FakeEngine implements Engine {
       .filter((j) => query.kind === undefined || j.kind === query.kind)
       .filter((j) => query.status === undefined || j.status === query.status)
       .filter((j) => query.profile === undefined || j.spec.profile === query.profile)
+      .filter((j) => query.seenBy === undefined || inScope({ ...j, profile: j.spec.profile }, query.seenBy))
       .toReversed()
     const from = query.offset ?? 0
     return { total: all.length, jobs: all.slice(from, from + (query.limit ?? 50)).map(summaryOf) }
@@ -259,6 +263,7 @@ function summaryOf(job: JobView): JobSummary {
     finishedAt,
     outcome: outcome(job),
     profile: job.spec.profile,
+    ...(job.startedBy === undefined ? {} : { startedBy: job.startedBy }),
     description: job.spec.description,
     files: job.totals.files,
     bytes: job.totals.bytesRead,

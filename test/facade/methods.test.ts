@@ -206,6 +206,8 @@ describe('paths over the network', () => {
         ['saveProfile', { name: 'x', sources: source(bad), output }],
         ['saveProfile', { name: 'x', sources: source(inside), output: bad }],
         ['startBackup', { overrides: { sources: source(bad) } }],
+        ['startBackup', { overrides: { databases: [{ type: 'sqlite', path: bad }] } }],
+        ['saveProfile', { name: 'x', databases: [{ type: 'sqlite', path: bad }], output }],
         ['startBackup', { overrides: { output: bad } }],
         ['startBackup', { overrides: { output: inside } }],
         ['startVerify', { archive: bad }],
@@ -227,12 +229,16 @@ describe('paths over the network', () => {
     fs.mkdirSync(at('sources/real'))
     fs.symlinkSync('real', at('sources/alias'))
     await world.rpc('startBackup', { overrides: { sources: [{ type: 'directory', path: at('sources/alias') }] } })
+    await world.rpc('startBackup', {
+      overrides: { type: 'databases', databases: [{ type: 'sqlite', path: at('sources/alias/a.db') }] },
+    })
     await world.rpc('startRestore', { archive: at('archives/a.zip'), target: at('restores/new'), patterns: ['*'] })
     expect(world.engine.requests).toMatchObject([
       { kind: 'backup', spec: { sources: [{ path: at('sources/real') }] } },
+      { kind: 'backup', spec: { type: 'databases', databases: [{ path: at('sources/real/a.db') }] } },
       { kind: 'restore', archive: at('archives/a.zip'), target: at('restores/new'), patterns: ['*'] },
     ])
-    expect((await world.rpc('stepRestore', { BackupID: 2 })).result).toMatchObject({ Domain: 'restore', stepNumber: 2 })
+    expect((await world.rpc('stepRestore', { BackupID: 3 })).result).toMatchObject({ Domain: 'restore', stepNumber: 2 })
   })
 })
 
@@ -257,7 +263,7 @@ describe('errors', () => {
     expect(JSON.stringify(await world.rpc('startBackup', { description: 'wrapped' }))).not.toContain('secret')
     expect(world.internal.map((f) => f.id)).toEqual(['fault-id', 'fault-id'])
     expect(String(world.internal[0]?.error)).toContain('secret')
-    expect((await world.rpc('getVersion')).result).toEqual({ version: '9.9.9', api: 1, formats: ['zip'] })
+    expect((await world.rpc('getVersion')).result).toEqual({ version: '9.9.9', api: 1, formats: ['zip', 'jpa'] })
   })
 })
 
@@ -279,5 +285,17 @@ test('roles: what each method needs', () => {
     stepRestore: 'restorer',
     startVerify: 'operator',
     stepVerify: 'operator',
+    login: 'anyone',
+    setUp: 'anyone',
+    logout: 'viewer',
+    whoAmI: 'viewer',
+    changePassword: 'viewer',
+    createToken: 'viewer',
+    listTokens: 'viewer',
+    revokeToken: 'viewer',
+    listUsers: 'admin',
+    saveUser: 'admin',
+    deleteUser: 'admin',
+    getAudit: 'admin',
   })
 })

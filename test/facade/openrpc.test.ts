@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { methods } from '../../src/facade/jsonrpc/methods.ts'
 import { RPC_CODES } from '../../src/facade/jsonrpc/errors.ts'
 import { openrpcOf } from '../../src/facade/jsonrpc/openrpc.ts'
-import { openWorld, saveStandard } from './world.ts'
+import { openWorld, saveStandard, type Reply } from './world.ts'
 
 type Schema = Record<string, unknown>
 
@@ -66,12 +66,31 @@ test('rpc.discover and /openrpc.json show the same', async () => {
   expect((await world.rpc('rpc.discover')).result).toEqual(page)
 })
 
+/** Of the user that is logged in; the rest is asked with the token of the host. */
+const OWN = new Set(['whoAmI', 'createToken', 'listTokens', 'revokeToken', 'changePassword', 'logout'])
+
 test('what the methods answer is what the document says', async () => {
   await using world = await openWorld({ steps: 2 })
   saveStandard(world)
   const document = (await world.rpc('rpc.discover')).result as unknown as Described
   const ajv = new Ajv({ strict: false })
-  const calls: [string, object][] = [
+  const [old, password] = ['correct horse battery', 'staple of another horse']
+  const setupToken = world.opened.setup()?.token ?? ''
+  const tokens: Record<string, string> = {}
+  const calls: [string, object | (() => object)][] = [
+    ['setUp', { setupToken, name: 'anna', password: old }],
+    ['login', { user: 'anna', password: old }],
+    ['whoAmI', {}],
+    ['createToken', { name: 'cron', role: 'operator' }],
+    ['listTokens', {}],
+    ['revokeToken', () => ({ id: tokens['id'] })],
+    ['changePassword', { old, password }],
+    ['login', { user: 'anna', password }],
+    ['saveUser', { name: 'otto', role: 'viewer', password: old, profiles: [1] }],
+    ['listUsers', {}],
+    ['deleteUser', { name: 'otto' }],
+    ['logout', {}],
+    ['getAudit', {}],
     ['getVersion', {}],
     ['getProfiles', {}],
     ['getProfile', { id: 1 }],
@@ -93,7 +112,11 @@ test('what the methods answer is what the document says', async () => {
   for (const [name, params] of calls) {
     const schema = document.methods.find((m) => m.name === name)?.result.schema
     const validate = ajv.compile(schema ?? false)
-    const { result, error } = await world.rpc(name, params)
+    const own = OWN.has(name) && tokens['token'] !== undefined ? { authorization: `Bearer ${tokens['token']}` } : {}
+    const given = typeof params === 'function' ? params() : params
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: name, params: given })
+    const { result, error } = (await (await world.post(body, own)).json()) as Reply
+    for (const key of ['token', 'id']) if (typeof result?.[key] === 'string') tokens[key] = result[key]
     expect([name, error]).toEqual([name, undefined])
     expect([name, validate(result), validate.errors]).toEqual([name, true, null])
   }

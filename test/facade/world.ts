@@ -1,8 +1,7 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { AttemptGuard } from '../../src/access/guard.ts'
-import { createAccess } from '../../src/access/access.ts'
+import { openAccess, type AccessOptions, type OpenedAccess } from '../../src/access/open.ts'
 import { openToken } from '../../src/access/token.ts'
 import type { Services } from '../../src/engine/services.ts'
 import { createHttpApp } from '../../src/facade/http.ts'
@@ -19,6 +18,7 @@ export interface World extends AsyncDisposable {
   readonly engine: FakeEngine
   readonly services: Services
   readonly token: string
+  readonly opened: OpenedAccess
   readonly server: Listening
   readonly internal: { id: string; error: unknown }[]
   /** A JSON-RPC call; the whole reply. */
@@ -37,17 +37,32 @@ export interface Reply {
 export interface WorldOptions extends FakeOptions {
   clock?: Clock
   listen?: Partial<ListenOptions>
+  /** Limits of traffic and guessing, where the defaults are in a test's way. */
+  access?: Pick<AccessOptions, 'traffic' | 'guard'>
+  trustedProxies?: readonly string[]
 }
+
+/** Hashing that takes no time: what a password costs is measured elsewhere. */
+export const CHEAP = { memory: 64, passes: 1 }
 
 const FOLDERS = ['sources', 'outputs', 'restores', 'archives'] as const
 
 export async function openWorld(options: WorldOptions = {}): Promise<World> {
-  const { clock = systemClock, listen: listening = {}, ...fake } = options
+  const { clock = systemClock, listen: listening = {}, access: limits = {}, trustedProxies = [], ...fake } = options
   const folder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'ratchet-facade-')))
   for (const name of FOLDERS) fs.mkdirSync(path.join(folder, name))
   const { token } = openToken(realDisk, folder)
   const engine = new FakeEngine(fake)
   const [sources, outputs, restores, archives] = FOLDERS.map((name) => [path.join(folder, name)])
+  const opened = openAccess({
+    disk: realDisk,
+    clock,
+    dataDir: folder,
+    hostToken: () => token,
+    passwordCost: CHEAP,
+    traffic: { requestsPerMinute: 1_000_000, ...limits.traffic },
+    ...(limits.guard === undefined ? {} : { guard: limits.guard }),
+  })
   const services: Services = {
     engine,
     profiles: createProfiles({ disk: realDisk, clock, folder, host: 'box' }),
@@ -57,13 +72,15 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
       restores: restores ?? [],
       archives: archives ?? [],
     }),
-    access: createAccess(token),
+    access: opened.access,
+    accounts: opened.accounts,
+    audit: opened.audit,
     version: '9.9.9',
   }
   const internal: World['internal'] = []
   const app = createHttpApp({
     services,
-    guard: new AttemptGuard({ clock }),
+    trustedProxies,
     hosts: ['backup.example'],
     report: (id, error) => void internal.push({ id, error }),
     newId: () => 'fault-id',
@@ -80,6 +97,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     engine,
     services,
     token,
+    opened,
     server,
     internal,
     post,

@@ -12,6 +12,7 @@ const BLOCK = 4096
 const JOBS: readonly (readonly [name: string, options: BenchOptions])[] = [
   ['one step, one file', { slices: 'whole' }],
   ['a few safe points a step, parts of 64 KiB', { slices: 'some', partSize: 65_536 }],
+  ['a few safe points a step, JPA in parts of 64 KiB', { slices: 'some', partSize: 65_536, spec: { format: 'jpa' } }],
   ['a step for each safe point, one file', { slices: 'each', source: { large: TWO_BLOCKS, files: 150 } }],
 ]
 

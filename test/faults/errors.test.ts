@@ -39,6 +39,7 @@ const small = { large: TWO_BLOCKS }
 const JOBS: readonly (readonly [name: string, options: BenchOptions])[] = [
   ['one step, one file', { slices: 'whole', source: small }],
   ['a step for each safe point, parts of 64 KiB', { slices: 'each', partSize: 65_536, source: small }],
+  ['one step, JPA in parts of 64 KiB', { slices: 'whole', partSize: 65_536, source: small, spec: { format: 'jpa' } }],
 ]
 
 const FAULTS: readonly (readonly [name: string, kinds: FaultKind[], mayFail: ErrorCode[]])[] = [

@@ -17,6 +17,7 @@ const crashes = (options: BenchOptions, points: number): Enumeration<BenchJob> =
 })
 
 const small = { large: TWO_BLOCKS }
+const JPA = { format: 'jpa' } as const
 
 /** Slices and parts, and how many points of each kind are enough for a change. */
 const JOBS: readonly (readonly [name: string, options: BenchOptions, points: number])[] = [
@@ -26,6 +27,17 @@ const JOBS: readonly (readonly [name: string, options: BenchOptions, points: num
   ['one step, parts of 64 KiB', { slices: 'whole', partSize: 65_536, source: small }, 60],
   ['a few safe points a step, parts of 64 KiB', { slices: 'some', partSize: 65_536 }, 100],
   ['a step for each safe point, parts of 64 KiB', { slices: 'each', partSize: 65_536, source: small }, 70],
+  ['one step, a JPA archive', { slices: 'whole', spec: JPA, source: small }, 40],
+  [
+    'a few safe points a step, JPA in parts of 64 KiB',
+    { slices: 'some', spec: JPA, partSize: 65_536, source: small },
+    60,
+  ],
+  [
+    'a step for each safe point, JPA in parts of 64 KiB',
+    { slices: 'each', spec: JPA, partSize: 65_536, source: small },
+    40,
+  ],
   ['a few safe points a step, parts of 200 kB', { slices: 'some', partSize: 200_000 }, 60],
 ]
 

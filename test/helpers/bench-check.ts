@@ -123,7 +123,7 @@ export async function checkAnyMoment(disk: Disk, job: BenchJob, options: BenchOp
   if (found.size === 0) return
   const expected = await golden(options, job.told?.number ?? 1)
   for (const [name, bytes] of found) checkFile(name, bytes, expected.get(name) ?? Buffer.alloc(0))
-  const last = [...expected.keys()].find((name) => name.endsWith('.zip'))
+  const last = [...expected.keys()].find((name) => /\.(zip|jpa)$/.test(name))
   if (last !== undefined && found.has(last) && found.size < expected.size) {
     throw new Error(`${last} has its final name, ${expected.size - found.size} other part(s) not yet`)
   }

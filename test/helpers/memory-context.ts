@@ -96,6 +96,14 @@ export class MemoryContext implements StageContext {
     this.files.open.set(key, file)
     return file
   }
+  adopt(name: string, place: Place = 'side'): AppendFile {
+    this.#alive()
+    const key = keyOf(name, place)
+    const file = AppendFile.adopt(this.disk, this.path(name, place), () => this.#alive())
+    this.files.touched.add(key)
+    this.files.open.set(key, file)
+    return file
+  }
   release(name: string, place: Place = 'side'): void {
     this.files.released.add(keyOf(name, place))
   }

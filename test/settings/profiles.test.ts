@@ -115,6 +115,13 @@ describe('a run of a profile', () => {
       partSize: 65_536,
       level: 0,
     })
+    expect(profiles.plan(2, { overrides: { format: 'jpa', deflate: 'always' } })).toMatchObject({
+      format: 'jpa',
+      deflate: 'always',
+    })
+    profiles.save({ ...site, id: 2, format: 'jpa', deflate: 'auto' })
+    expect(profiles.get(2)).toMatchObject({ format: 'jpa', deflate: 'auto' })
+    expect(profiles.plan(2)).toMatchObject({ format: 'jpa', deflate: 'auto' })
     expect(profiles.plan(2, { description: '', comment: 'c' })).toMatchObject({ description: '', comment: 'c' })
     expect(failure(() => profiles.plan(5)).code).toBe('PROFILE_NOT_FOUND')
   })

@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { realDisk } from '../../src/lib/disk.ts'
-import { loadSettings } from '../../src/settings/settings.ts'
+import { loadSettings, settingsSchema } from '../../src/settings/settings.ts'
 import { failure, temporary } from './temporary.ts'
 
 describe('settings', () => {
@@ -10,7 +10,7 @@ describe('settings', () => {
     const folder = temporary()
     const file = path.join(folder, 'settings.json')
     const settings = loadSettings(realDisk, folder)
-    expect(settings.listen).toEqual({ host: '127.0.0.1', port: 8731, behindTlsProxy: false })
+    expect(settings.listen).toEqual({ host: '127.0.0.1', port: 8731, behindTlsProxy: false, trustedProxies: [] })
     expect(settings.roots).toEqual({ sources: [], outputs: [], restores: [], archives: [] })
     expect(fs.existsSync(file)).toBe(false)
     loadSettings(realDisk, folder, { create: true })
@@ -18,12 +18,20 @@ describe('settings', () => {
     expect(loadSettings(realDisk, folder)).toEqual(settings)
   })
 
+  test('proxies that are believed: addresses and networks, nothing else', () => {
+    const parse = (entry: string): boolean => settingsSchema.safeParse({ listen: { trustedProxies: [entry] } }).success
+    for (const good of ['127.0.0.1', '::1', '10.0.0.0/8', '2001:db8::/32'])
+      expect([good, parse(good)]).toEqual([good, true])
+    for (const bad of ['', '*', 'proxy.example', '10.0.0.0/33', '10.0.0', '127.0.0.1:80', 'true'])
+      expect([bad, parse(bad)]).toEqual([bad, false])
+  })
+
   test('what is absent gets its default', () => {
     const folder = temporary()
     fs.writeFileSync(path.join(folder, 'settings.json'), '{"roots":{"sources":["/srv"]},"listen":{"port":0}}')
     const settings = loadSettings(realDisk, folder)
     expect(settings.roots.sources).toEqual(['/srv'])
-    expect(settings.listen).toEqual({ host: '127.0.0.1', port: 0, behindTlsProxy: false })
+    expect(settings.listen).toEqual({ host: '127.0.0.1', port: 0, behindTlsProxy: false, trustedProxies: [] })
   })
 
   const bad: Record<string, [content: string | Uint8Array, said: RegExp]> = {

@@ -2,8 +2,8 @@ import type { BackupSpec } from '../../src/engine/spec.ts'
 import type { Steps } from '../../src/engine/stage.ts'
 import { decodeManifestLine, isOmission, MANIFEST_NAME } from '../../src/archive/manifest.ts'
 import { joinParts } from '../../src/archive/parts.ts'
-import { openZip } from '../../src/archive/zip-reader.ts'
 import type { Disk } from '../../src/lib/disk.ts'
+import { formatNamed } from '../../src/registry.ts'
 import { openStages, type StepParts } from '../../src/step-parts.ts'
 import { partCount, readPart } from '../../src/sink/part-writer.ts'
 import { contentOf } from '../helpers/disk-tree.ts'
@@ -54,10 +54,10 @@ export function partsOf(work: MemoryWork): { name: string; path: string; size: n
   return found
 }
 
-/** Everything in the archive by name, as our own reader finds it, proven by its CRC: `dir`, `→ target`, or bytes. */
+/** Everything in the archive by name, as our own reader finds it: `dir`, `→ target`, or bytes. */
 export async function entriesOf(work: MemoryWork): Promise<Map<string, string | Buffer>> {
   const parts = partsOf(work)
-  using reader = openZip(joinParts(work.disk, parts))
+  using reader = formatNamed(work.spec.kind === 'backup' ? work.spec.format : 'zip').open(joinParts(work.disk, parts))
   const found = new Map<string, string | Buffer>()
   for (const entry of reader.entries()) {
     const pieces: Buffer[] = []

@@ -204,11 +204,14 @@ test('holes and further names are told by the stat', async () => {
 })
 
 test('a database with an unfinished transaction beside it is named', async () => {
+  const database = Buffer.alloc(512)
+  database.write('SQLite format 3\0')
+  database.set([2, 0, 1, 1, 0, 64, 32, 32], 16)
   const source = open({
-    'x.db': Buffer.from('SQLite format 3\0…'),
+    'x.db': database,
     'x.db-a': 'between them',
     'x.db-wal': 'pages',
-    'y.db': Buffer.from('SQLite format 3\0…'),
+    'y.db': database,
     'y.db-wal': '',
     'z-journal': 'a diary',
   })

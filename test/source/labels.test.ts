@@ -16,6 +16,8 @@ test.each([
   ],
   [['/a/installation'], ['installation-2']],
   [['/a/new\nline'], ['new_line']],
+  [['/a/C:x'], ['C_x']],
+  [['/a/12:30'], ['12:30']],
 ])('%j → %j', (paths, labels) => {
   expect(labelsFor(paths.map((path) => ({ path })))).toEqual(labels)
 })
@@ -30,7 +32,7 @@ test('a label asked for is kept, unless it is taken', () => {
   expect(labelsFor(sources)).toEqual(['x', 'x-2', 'x-3', 'installation-2'])
 })
 
-test.each(['', '.', '..', 'a/b', '/a', 'a\\b', 'a\0b', 'a\nb', '\ud800', 'x'.repeat(256)])(
+test.each(['', '.', '..', 'a/b', '/a', 'a\\b', 'a\0b', 'a\nb', 'a:b', '\ud800', 'x'.repeat(256)])(
   'the label %j is refused',
   (label) => {
     expect(() => labelsFor([{ path: '/a', label }])).toThrow(expect.objectContaining({ code: 'PROFILE_INVALID' }))

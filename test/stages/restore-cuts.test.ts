@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { outcome } from '../../src/engine/job.ts'
 import type { Disk } from '../../src/lib/disk.ts'
 import { writeFully } from '../../src/lib/disk.ts'
@@ -18,7 +18,8 @@ import {
   warningsOf,
 } from './restore-world.ts'
 
-const place = placeIn('/w')
+/** Set for each format in turn. */
+let place = placeIn('/w')
 const text = (content: string): Buffer => Buffer.from(content)
 const MIB = 1 << 20
 
@@ -94,7 +95,9 @@ function hash(text: string): number {
   return h
 }
 
-describe('a restore cut at every safe point', () => {
+describe.each(['zip', 'jpa'] as const)('a restore of %s cut at every safe point', (format) => {
+  beforeAll(() => void (place = placeIn('/w', format)))
+
   test.each([
     ['a new process each time', true],
     ['the same process', false],
@@ -152,7 +155,9 @@ describe('a restore cut at every safe point', () => {
   })
 })
 
-describe('a verification cut at every safe point', () => {
+describe.each(['zip', 'jpa'] as const)('a verification of %s cut at every safe point', (format) => {
+  beforeAll(() => void (place = placeIn('/w', format)))
+
   test.each([true, false])('ends with the same verdict (new process each time: %s)', async (cold) => {
     const disk = new MemoryDisk()
     const expected = putItems(disk, place, ITEMS, { partSize: 2 * MIB })
@@ -169,7 +174,7 @@ describe('a verification cut at every safe point', () => {
     expect(job.error).toBeNull()
     expect(outcome(job)).toBe('completed')
     expect(steps).toBeGreaterThan(30)
-    expect(job.parts).toMatchObject([{ files: 21, omitted: 0, status: 'completed' }])
+    expect(job.parts).toMatchObject([{ files: format === 'zip' ? 21 : 22, omitted: 0, status: 'completed' }])
     expect(disk.openDescriptors).toBe(0)
   })
 })

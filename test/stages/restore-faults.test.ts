@@ -22,6 +22,8 @@ const ITEMS: TestItem[] = [
   { name: 's/fresh/c', data: text('new c') },
   { name: 's/big', data: sample((2 << 20) + 100, 'zero'), how: 'store', blocks: true },
   { name: 's/link', kind: 'symlink', data: text('a') },
+  { name: 's/name1', data: text('one file'), group: '1:2' },
+  { name: 's/name2', data: text('one file'), group: '1:2' },
 ]
 
 const OLD: Record<string, string> = {
@@ -30,6 +32,7 @@ const OLD: Record<string, string> = {
   '/s/big': 'old big',
   '/s/mine': 'mine',
   '/s/link': '→ mine',
+  '/s/name2': 'old name',
 }
 const NEW: Record<string, string> = {
   ...OLD,
@@ -39,6 +42,8 @@ const NEW: Record<string, string> = {
   '/s/fresh/c': 'new c',
   '/s/big': sample((2 << 20) + 100, 'zero').toString('latin1'),
   '/s/link': '→ a',
+  '/s/name1': 'one file',
+  '/s/name2': 'one file',
 }
 
 function build(): { disk: MemoryDisk } {
@@ -46,7 +51,8 @@ function build(): { disk: MemoryDisk } {
   putItems(disk, place, ITEMS)
   disk.mkdir(place.target, 0o755)
   disk.mkdir(`${place.target}/s`, 0o755)
-  for (const name of ['a', 'big', 'mine']) writeFile(disk, `${place.target}/s/${name}`, text(OLD[`/s/${name}`] ?? ''))
+  for (const name of ['a', 'big', 'mine', 'name2'])
+    writeFile(disk, `${place.target}/s/${name}`, text(OLD[`/s/${name}`] ?? ''))
   disk.symlink(text('mine'), `${place.target}/s/link`)
   for (const folder of ['/', '/w', place.target, `${place.target}/s`]) {
     const fd = disk.open(folder, 'dir')
@@ -86,6 +92,7 @@ async function check(disk: Disk): Promise<void> {
     expect(job.warnings.recent.filter(({ code }) => code !== 'retry')).toEqual([])
     expect(found).toEqual(NEW)
     expect(disk.lstat(`${place.target}/s/fresh`).mode & 0o7777).toBe(0o500)
+    expect(disk.lstat(`${place.target}/s/name1`).ino).toBe(disk.lstat(`${place.target}/s/name2`).ino)
   }
 }
 

@@ -1,7 +1,15 @@
 import path from 'node:path'
 import { createCodec } from '../../src/archive/codec.ts'
-import { encodeManifestLine, MANIFEST_NAME, SUMMARY_NAME, type ManifestLine } from '../../src/archive/manifest.ts'
+import {
+  encodeManifestLine,
+  MANIFEST_NAME,
+  SEAL_NAME,
+  SUMMARY_NAME,
+  type ManifestLine,
+} from '../../src/archive/manifest.ts'
+import { jpa } from '../../src/archive/jpa.ts'
 import { openArchive } from '../../src/archive/open-archive.ts'
+import { zip } from '../../src/archive/zip.ts'
 import type { JobView } from '../../src/engine/job.ts'
 import type { ProcessTable } from '../../src/engine/owner.ts'
 import { jobPaths } from '../../src/engine/paths.ts'
@@ -35,8 +43,8 @@ export interface Place {
   readonly target: string
 }
 
-export function placeIn(root: string): Place {
-  return { root, data: `${root}/data`, archive: `${root}/backups/a.zip`, target: `${root}/target` }
+export function placeIn(root: string, format: 'zip' | 'jpa' = 'zip'): Place {
+  return { root, data: `${root}/data`, archive: `${root}/backups/a.${format}`, target: `${root}/target` }
 }
 
 const MIB = 1 << 20
@@ -56,6 +64,8 @@ export interface TestItem extends Item {
   readonly uid?: number
   readonly gid?: number
   readonly xattrs?: Record<string, string>
+  /** Of several names of one file. */
+  readonly group?: string
   /** The digest is over blocks, as for files above 16 MiB. */
   readonly blocks?: boolean
   /** Changes the manifest's line, or leaves it out (null). */
@@ -75,21 +85,23 @@ export function manifestLine(item: TestItem): ManifestLine {
     gid: item.gid ?? 0,
     digest: kind === 'dir' ? null : digestOf(data, item.blocks),
     ...(item.xattrs === undefined ? {} : { xattrs: item.xattrs }),
+    ...(item.group === undefined ? {} : { group: item.group }),
   }
 }
 
-/** The same items with our manifest behind them. */
-export function withManifest(items: readonly TestItem[]): Item[] {
+/** The same items with our manifest behind them, and the seal where the format needs one. */
+export function withManifest(items: readonly TestItem[], sealed = false): Item[] {
   const lines = items.flatMap((item) => {
     if (item.line === null) return []
     const line = manifestLine(item)
     return [encodeManifestLine(item.line === undefined ? line : item.line(line)) + '\n']
   })
-  return [
-    ...items,
+  const own = [
     { name: SUMMARY_NAME, data: Buffer.from('{"format":1}\n') },
     { name: MANIFEST_NAME, data: Buffer.from(lines.join('')) },
   ]
+  const seal = own.map((item) => `${encodeManifestLine(manifestLine(item))}\n`).join('')
+  return [...items, ...own, ...(sealed ? [{ name: SEAL_NAME, data: Buffer.from(seal) }] : [])]
 }
 
 export function writeFile(disk: Disk, file: DiskPath, bytes: Uint8Array): void {
@@ -103,7 +115,8 @@ export function writeFile(disk: Disk, file: DiskPath, bytes: Uint8Array): void {
 export function putArchive(disk: Disk, place: Place, parts: readonly Buffer[]): VerifySpec['expected'] {
   const folder = path.dirname(place.archive)
   ensureFolder(disk, folder)
-  const names = parts.map((_, i) => (i === parts.length - 1 ? 'a.zip' : `a.z${String(i + 1).padStart(2, '0')}`))
+  const { partName } = place.archive.endsWith('.jpa') ? jpa : zip
+  const names = parts.map((_, i) => partName('a', i, parts.length))
   for (const [i, bytes] of parts.entries()) writeFile(disk, `${folder}/${names[i]}`, bytes)
   const fd = disk.open(folder, 'dir')
   disk.fsync(fd)
@@ -117,8 +130,9 @@ export function putItems(
   items: readonly TestItem[],
   options: { partSize?: number; manifest?: boolean } = {},
 ): VerifySpec['expected'] {
-  const all = options.manifest === false ? items : withManifest(items)
-  return putArchive(disk, place, buildParts(all, options.partSize ?? 0))
+  const format = place.archive.endsWith('.jpa') ? jpa : zip
+  const all = options.manifest === false ? items : withManifest(items, format === jpa)
+  return putArchive(disk, place, buildParts(all, options.partSize ?? 0, format))
 }
 
 const COMMON = { profile: 0, description: '', comment: '', pacing: { minMs: 0, maxMs: 60_000, bias: 100 } }
@@ -177,6 +191,7 @@ export function stagesWith(more: Partial<Parts>, place: Place): Record<StageName
     codec: () => codec,
     ownPlaces: () => [place.data],
     setfattr: null,
+    flush: null,
     run: () => {
       throw new Error('no program is to be started')
     },

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { Disk } from '../../src/lib/disk.ts'
 import { sample } from '../archive/build.ts'
 import { contentOf } from '../helpers/disk-tree.ts'
 import { MemoryDisk } from '../helpers/memory-disk.ts'
@@ -61,5 +62,59 @@ describe('background writes', () => {
       expect(view.status).toBe('completed')
       expectAll(inner)
     }
+  })
+})
+
+describe('files that wait for their sync', () => {
+  const many = (xattrs?: Record<string, string>): TestItem[] =>
+    Array.from({ length: 1500 }, (_, i) => ({
+      name: `f${i}`,
+      data: Buffer.from(`content ${i}`),
+      ...(xattrs === undefined ? {} : { xattrs }),
+    }))
+
+  /** The same disk; `most` is how many handles were open at once. */
+  function counted(inner: MemoryDisk): { disk: Disk; most: () => number } {
+    let most = 0
+    const open: Disk['open'] = (file, mode) => {
+      const fd = inner.open(file, mode)
+      most = Math.max(most, inner.openDescriptors)
+      return fd
+    }
+    const disk = new Proxy<Disk>(inner, {
+      get(_, name) {
+        const method: unknown = name === 'open' ? open : Reflect.get(inner, name)
+        return typeof method === 'function' ? method.bind(inner) : method
+      },
+    })
+    return { disk, most: () => most }
+  }
+
+  test.each([
+    ['without attributes', undefined],
+    ['with attributes', { 'user.note': 'eA==' }],
+  ])('hold no more handles than a process may have: %s', async (_, xattrs) => {
+    const inner = new MemoryDisk()
+    putItems(inner, place, many(xattrs))
+    const { disk, most } = counted(inner)
+    const done = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0), code: 0, overflow: false }
+    const parts = { setfattr: '/usr/bin/setfattr', run: () => done }
+    const view = await runJob(disk, place, restoreSpecOf(place), { parts })
+    expect(view).toMatchObject({ status: 'completed', error: null, totals: { files: 1500 } })
+    expect(most()).toBeLessThan(600)
+    expect(inner.openDescriptors).toBe(0)
+  })
+
+  test('are closed and go by another step where syncing them together fails', async () => {
+    const inner = new MemoryDisk()
+    putItems(inner, place, many())
+    let calls = 0
+    const flush = async (): Promise<void> => {
+      if (++calls === 2) throw Object.assign(new Error('EIO: sync'), { code: 'EIO', syscall: 'sync' })
+    }
+    const view = await runJob(inner, place, restoreSpecOf(place), { parts: { flush } })
+    expect(view).toMatchObject({ status: 'completed', totals: { files: 1500 } })
+    expect(calls).toBeGreaterThan(3)
+    expect(inner.openDescriptors).toBe(0)
   })
 })

@@ -29,6 +29,10 @@ const SITE: TestItem[] = [
 ]
 
 const place = placeIn('/w')
+const namesOf = (disk: MemoryDisk): string[] =>
+  Object.entries(treeOf(disk, place.target))
+    .filter(([, content]) => content !== 'dir')
+    .map(([name]) => name)
 const at = (name: string): string => `${place.target}/${name}`
 
 async function restored(
@@ -68,6 +72,46 @@ describe('restore to a new place', () => {
     expect(disk.readlink(at('site/link')).toString()).toBe('sub/b.bin')
     expect(job.totals).toMatchObject({ files: 4, entries: 7, filesExpected: 4 })
     expect(job.parts).toMatchObject([{ name: 'archive', status: 'completed', files: 4, omitted: 0 }])
+  })
+
+  test('makes the names of one file one file again, where their contents were the same', async () => {
+    const names = ['x/1', 'y/2', 'y/3'].map((name): TestItem => ({ name, data: text('same'), group: '9:1' }))
+    const others: TestItem[] = [
+      { name: 'z/changed', data: text('meanwhile other'), group: '9:1' },
+      { name: 'z/equal', data: text('same'), group: '9:2' },
+      { name: 'z/alone', data: text('same') },
+      { name: 'z/empty1', data: text(''), group: '9:3' },
+      { name: 'z/empty2', data: text(''), group: '9:3' },
+    ]
+    const shuffled = [...others.slice(0, 2), ...names, ...others.slice(2)]
+    for (const hasty of [false, true]) {
+      const disk = new MemoryDisk()
+      putItems(disk, place, shuffled)
+      const clock = new FakeClock({ perLook: hasty ? 1 : 0 })
+      const job = await runJob(disk, place, restoreSpecOf(place, hasty ? HASTY : {}), { clock })
+      expect(outcome(job)).toBe('completed')
+      const ino = (name: string): bigint => disk.lstat(at(name)).ino
+      expect(new Set(names.map(({ name }) => ino(String(name)))).size).toBe(1)
+      expect(ino('z/empty1')).toBe(ino('z/empty2'))
+      expect(new Set(['x/1', 'z/changed', 'z/equal', 'z/alone', 'z/empty1'].map(ino)).size).toBe(5)
+      expect(contentOf(disk, at('z/changed')).toString()).toBe('meanwhile other')
+      expect(disk.lstat(at('y/3')).mtimeNs).toBe(1_700_000_000_000_000_000n)
+      expect(namesOf(disk)).toEqual(shuffled.map(({ name }) => `/${String(name)}`).toSorted())
+    }
+  })
+
+  test('leaves copies, and says so once, where the file system takes no hard links', async () => {
+    const items = ['1', '2', '3'].map((name): TestItem => ({ name, data: text('same'), group: '9:1' }))
+    const { disk, job, warnings } = await restored(items, {}, (memory) => {
+      const link = memory.link.bind(memory)
+      memory.link = (from, to) => {
+        if (String(to).endsWith('/hard')) throw systemError('EPERM', 'link', String(to))
+        link(from, to)
+      }
+    })
+    expect(job.status).toBe('completed')
+    expect(warnings).toEqual([expect.stringContaining('takes no hard links')])
+    expect(namesOf(disk)).toEqual(['/1', '/2', '/3'])
   })
 
   test('keeps names that are not UTF-8, times before 1970, and restores without a manifest', async () => {

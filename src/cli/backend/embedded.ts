@@ -5,18 +5,21 @@ import { complaintOf, overridesSchema } from '../../engine/profile-schema.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { Backend, JobState, ProfileData, ProfileStore, StartRequest, StepRequest } from '../backend.ts'
 import { defined } from '../session.ts'
+import { localAccounts, noteLocal, type AccountStore } from './accounts.ts'
 import { stateOf } from './view.ts'
 
 /** Ratchet inside this process, on a data folder. Other processes may work on the same folder meanwhile. */
 export class EmbeddedBackend implements Backend {
   readonly reach: readonly string[]
   readonly profiles: ProfileStore
+  readonly accounts: AccountStore
   readonly #app: App
 
   private constructor(app: App, reach: readonly string[]) {
     this.#app = app
     this.reach = reach
     const { profiles } = app.services
+    this.accounts = localAccounts(app.services)
     this.profiles = {
       list: async () => profiles.list().map(asData),
       get: async (id) => asData(profiles.get(id)),
@@ -30,6 +33,7 @@ export class EmbeddedBackend implements Backend {
   }
 
   async start(request: StartRequest): Promise<JobState> {
+    if (request.kind === 'restore') this.#note('restore.start', of(request.archive))
     if (request.kind !== 'backup') return stateOf(await this.#engine.start(request))
     const { profile, description, comment } = request
     const overrides = checkedOverrides(request.overrides)
@@ -48,7 +52,8 @@ export class EmbeddedBackend implements Backend {
     return stateOf(await this.#engine.cancel(number))
   }
 
-  remove(number: number): Promise<void> {
+  async remove(number: number): Promise<void> {
+    this.#note('backup.delete', `job:${number}`)
     return this.#engine.remove(number)
   }
 
@@ -72,10 +77,17 @@ export class EmbeddedBackend implements Backend {
     await this.#app[Symbol.asyncDispose]()
   }
 
+  /** Before it begins: what destroys or overwrites does not happen without an entry. */
+  #note(event: string, object: string): void {
+    noteLocal(this.#app.services.audit, event, object, 'begun')
+  }
+
   get #engine(): App['services']['engine'] {
     return this.#app.services.engine
   }
 }
+
+const of = (archive: number | string): string => (typeof archive === 'number' ? `job:${archive}` : 'archive')
 
 /** The same door a request over the network goes through. */
 function checkedOverrides(raw: unknown): ProfileOverrides {

@@ -5,6 +5,7 @@ import type { Outcome } from '../../engine/job.ts'
 import type { ArtifactInfo, JobQuery } from '../../engine/services.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { Backend, JobState, ProfileStore, StartRequest, StepRequest } from '../backend.ts'
+import { remoteAccounts, type AccountStore } from './accounts.ts'
 import { namesGap } from './gaps.ts'
 import { remoteErrors } from './remote-errors.ts'
 
@@ -15,6 +16,7 @@ const QUICK_MS = 3_000
 export class RemoteBackend implements Backend {
   readonly reach: readonly string[]
   readonly profiles: ProfileStore
+  readonly accounts: AccountStore
   readonly #quick: RatchetClient
   /** Rides out a server that restarts: repeats a call for minutes, with the number it awaits. */
   readonly #patient: RatchetClient
@@ -25,6 +27,7 @@ export class RemoteBackend implements Backend {
     this.#quick = new RatchetClient({ url, token, retry: { giveUpMs: QUICK_MS } })
     this.#patient = new RatchetClient({ url, token })
     this.profiles = profilesOf(this.#quick)
+    this.accounts = remoteAccounts(this.#quick)
   }
 
   start(request: StartRequest): Promise<JobState> {

@@ -1,5 +1,6 @@
 import path from 'node:path'
 import type { Command } from 'commander'
+import type { BackupType } from '../../engine/spec.ts'
 import type { BackupStart } from '../backend.ts'
 import { UsageError } from '../failure.ts'
 import * as parse from '../parse.ts'
@@ -10,10 +11,13 @@ import type { Session } from '../session.ts'
 export interface BackupOptions {
   to?: string
   profile?: number
-  format?: 'zip'
+  format?: 'zip' | 'jpa'
   partSize?: number
   level?: number
+  deflate?: 'auto' | 'always'
   name?: string
+  sqlite?: string[]
+  type?: BackupType
   exclude?: string[]
   include?: string[]
   followLinks?: true
@@ -33,6 +37,8 @@ Sizes: ${parse.SIZE_HELP}.
 Examples:
   ratchet backup /srv/www --to /backup
   ratchet backup site db-dumps --to /backup --name weekly --part-size 100M --exclude 'cache/**'
+  ratchet backup /srv/www --to /backup --format jpa --part-size 2G
+  ratchet backup --sqlite /srv/app/data.db --to /backup
   ratchet backup --profile 2
   ratchet backup --resume            the newest unfinished one; none: tells the last result again
   ratchet backup --resume 12`
@@ -45,10 +51,13 @@ export function addBackup(program: Command, session: Session): void {
     .argument('[path...]', 'folders to back up')
     .option('--to <dir>', 'folder for the archive')
     .option('--profile <n>', 'saved profile to start from; other options overrule it', parse.parsePositive)
-    .option('--format <format>', 'archive format: zip', parse.parseWord(['zip']))
+    .option('--format <format>', 'archive format: zip (default) or jpa', parse.parseWord(['zip', 'jpa']))
     .option('--part-size <size>', 'split the archive into parts of this size', parse.parseSize)
     .option('--level <n>', 'compression from 1 (fast) to 9 (small); 0 stores', parse.parseInteger(0, 9))
+    .option('--deflate <when>', 'jpa: "always" packs files above 10 MiB too', parse.parseWord(['auto', 'always']))
     .option('--name <name>', 'name of the archive; [host], [date], [time], [profile], [number] are replaced')
+    .option('--sqlite <path>', 'copy this SQLite database while it is in use (may be repeated)', parse.collect)
+    .option('--type <type>', 'what to back up: full, files, databases', parse.parseWord(['full', 'files', 'databases']))
     .option('--exclude <pattern>', 'leave out what matches (may be repeated)', parse.collect)
     .option('--include <pattern>', 'only files that match (may be repeated)', parse.collect)
     .option('--follow-links', 'back up what symbolic links point to, instead of the links')
@@ -88,7 +97,7 @@ async function resumeBackup(
 
 /** What the options ask for, in the keys of a profile. */
 export function backupRequest(paths: string[], options: BackupOptions, resolve: (text: string) => string): BackupStart {
-  if (options.profile === undefined && paths.length === 0) {
+  if (options.profile === undefined && paths.length === 0 && options.sqlite === undefined) {
     throw new UsageError('no folder to back up', 'ratchet backup PATH… --to DIR, or --profile N, or --resume')
   }
   if (options.profile === undefined && options.to === undefined) {
@@ -97,15 +106,24 @@ export function backupRequest(paths: string[], options: BackupOptions, resolve: 
   const slice = options.slice ?? (options.profile === undefined ? DEFAULT_SLICE_MS : undefined)
   const overrides = defined({
     sources: sourcesOf(paths, options, resolve),
+    databases: databasesOf(options, resolve),
+    type: options.type ?? (options.profile === undefined ? (paths.length === 0 ? 'databases' : 'full') : undefined),
     output: options.to === undefined ? undefined : resolve(options.to),
     format: options.format ?? (options.profile === undefined ? ('zip' as const) : undefined),
     archive: options.name === undefined ? undefined : archiveName(options.name),
     partSize: options.partSize ?? (options.profile === undefined ? 0 : undefined),
     level: options.level ?? (options.profile === undefined ? 6 : undefined),
+    deflate: options.deflate,
     pacing: slice === undefined ? undefined : pacingOf(slice),
   })
   const { profile, description, comment } = options
   return { kind: 'backup', ...defined({ profile, description, comment }), overrides }
+}
+
+/** Without a profile of one's own, none of the standard one's are taken along. */
+function databasesOf(options: BackupOptions, resolve: (text: string) => string): object[] | undefined {
+  if (options.sqlite === undefined) return options.profile === undefined ? [] : undefined
+  return options.sqlite.map((text) => ({ type: 'sqlite', path: resolve(text) }))
 }
 
 function sourcesOf(paths: string[], options: BackupOptions, resolve: (text: string) => string): object[] | undefined {
@@ -128,7 +146,7 @@ function sourcesOf(paths: string[], options: BackupOptions, resolve: (text: stri
 }
 
 function archiveName(name: string): string {
-  const base = name.replace(/\.zip$/i, '')
+  const base = name.replace(/\.(zip|jpa)$/i, '')
   if (base === '' || base.startsWith('.') || path.basename(base) !== base) {
     throw new UsageError(
       `"${name}" cannot be the name of an archive`,

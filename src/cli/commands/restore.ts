@@ -27,7 +27,7 @@ type Archive = ReturnType<typeof parse.parseArchive>
 
 const EXAMPLES = `
 ID is the number or id of a backup in the data folder; anything else is the path of an archive
-(of a split one: the last part, x.zip). The archive alone is enough.
+(of a split one: the last part, x.zip or x.jpa). The archive alone is enough.
 
 Examples:
   ratchet restore 12 --to /tmp/look

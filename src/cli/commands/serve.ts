@@ -88,11 +88,17 @@ function announce(session: Session, json: boolean, app: App, server: Serving): v
   const tokenFile = app.token().file
   if (json) {
     const token = server.tokenIsNew ? { token: server.token } : {}
-    return session.printJson({ event: 'listening', url: server.url, dataDir, tokenFile, ...token })
+    const setup = server.setup?.token ? { setupToken: server.setup.token } : {}
+    return session.printJson({ event: 'listening', url: server.url, dataDir, tokenFile, ...token, ...setup })
   }
   session.print(`Ratchet listens at ${server.url}`, `  data   ${dataDir}`)
   if (server.tokenIsNew) session.print(`  token  ${server.token}  (shown this once; kept in ${tokenFile})`)
   else session.print(`  token  in ${tokenFile}`)
+  if (server.setup?.token)
+    session.print(
+      `  setup  ${server.setup.token}  (makes the first admin with the method setUp, once, within the hour)`,
+    )
+  else if (server.setup !== null) session.print(`  setup  in ${server.setup.file}`)
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

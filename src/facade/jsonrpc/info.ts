@@ -13,6 +13,7 @@ export function infoOf(job: JobView, artifacts: readonly ArtifactInfo[], paths: 
     status: job.status,
     outcome: outcome(job),
     profile: job.spec.profile,
+    ...(job.startedBy === undefined ? {} : { startedBy: job.startedBy }),
     description: job.spec.description,
     archive: job.archive,
     files: job.totals.files,

@@ -1,25 +1,61 @@
-import { method, requireRole, type Call, type Table } from '../facade.ts'
+import { method, requireFresh, requireRole, type Call, type Table } from '../facade.ts'
 import type { ProfileOverrides, Services, StepOptions } from '../../engine/services.ts'
-import type { DirectorySource, JobKind } from '../../engine/spec.ts'
+import type { DatabaseSpec, DirectorySource, JobKind } from '../../engine/spec.ts'
+import { BackupError } from '../../lib/errors.ts'
+import { accounts } from './account-methods.ts'
 import { infoOf } from './info.ts'
-import { numberOf, numberOfKind, type JobRef } from './resolve.ts'
+import { jobOf, numberOf, numberOfKind, type JobRef } from './resolve.ts'
 import * as s from './schemas.ts'
 import { stepReply, type StepReply } from './view.ts'
 
 /** Raised when a method changes incompatibly. */
 export const API_VERSION = 1
 
+interface Places {
+  sources?: DirectorySource[]
+  databases?: DatabaseSpec[]
+  output?: string
+}
+
 /** Paths that came over the network lie below the roots, or the call ends here. */
-function checkPlaces<T extends { sources?: DirectorySource[]; output?: string }>({ roots }: Services, places: T): T {
+function checkPlaces<T extends Places>({ roots }: Services, places: T): T {
   const checked = { ...places }
   if (places.sources !== undefined)
     checked.sources = places.sources.map((source) => ({ ...source, path: roots.check('source', source.path) }))
+  if (places.databases !== undefined)
+    checked.databases = places.databases.map((database) => ({
+      ...database,
+      path: roots.check('source', database.path),
+    }))
   if (places.output !== undefined) checked.output = roots.check('output', places.output)
   return checked
 }
 
-const checkArchive = ({ roots }: Services, archive: number | string): number | string =>
-  typeof archive === 'number' ? archive : roots.check('archive', archive)
+/** A backup the caller may see, or a path below the roots for those who may see every backup. */
+async function checkArchive(services: Services, archive: number | string, call: Call): Promise<number | string> {
+  if (typeof archive === 'number') return numberOf(services, { BackupID: archive }, call)
+  if (call.session.profiles === null) return services.roots.check('archive', archive)
+  throw new BackupError('FORBIDDEN', 'whoever is limited to profiles names an archive by the number of its backup')
+}
+
+/** PROFILE_NOT_FOUND, as if there were none, for a profile the caller may not see. */
+function requireProfile({ access }: Services, id: number, call: Call): void {
+  if (access.seesProfile(call.session, id)) return
+  throw new BackupError('PROFILE_NOT_FOUND', `there is no profile ${id}`, { data: { profile: id } })
+}
+
+const JOB_HANDLE = /^(\d{1,16}|\d{8}-\d{6}-\d{6,15})$/
+
+const jobObject = (reply: StepReply | null, ref: JobRef = {}): string => {
+  const handle = reply?.BackupID ?? ref.backupid ?? ref.BackupID
+  // A handle that is none of ours may be anything, a mistyped password among it.
+  return JOB_HANDLE.test(String(handle)) ? `job:${handle}` : 'job'
+}
+
+const archiveObject = ({ archive }: { archive: number | string }, reply: StepReply | null): string => {
+  const of = typeof archive === 'number' ? `job:${archive}` : 'archive'
+  return reply === null ? of : `job:${reply.BackupID} of ${of}`
+}
 
 async function step(
   services: Services,
@@ -27,7 +63,7 @@ async function step(
   call: Call,
   kind: JobKind,
 ): Promise<StepReply> {
-  const number = await numberOfKind(services, params, kind)
+  const number = await numberOfKind(services, params, kind, call)
   const options: StepOptions = {
     ...(call.key === undefined ? {} : { key: call.key }),
     ...(params.step === undefined ? {} : { expect: params.step }),
@@ -41,7 +77,7 @@ const about = {
     summary: 'Which release answers, and what it can do.',
     params: s.none,
     result: s.version,
-    run: ({ version }) => ({ version, api: API_VERSION, formats: ['zip'] }),
+    run: ({ version }) => ({ version, api: API_VERSION, formats: ['zip', 'jpa'] }),
   }),
 }
 
@@ -51,18 +87,24 @@ const profiles = {
     summary: 'All saved profiles.',
     params: s.none,
     result: s.profileList,
-    run: (services) => ({ profiles: services.profiles.list() }),
+    run: (services, _none, { session }) => ({
+      profiles: services.profiles.list().filter(({ id }) => services.access.seesProfile(session, id)),
+    }),
   }),
   getProfile: method({
     role: 'viewer',
     summary: 'One saved profile.',
     params: s.profileRef,
     result: s.profileSchema,
-    run: (services, { id }) => services.profiles.get(id),
+    run(services, { id }, call) {
+      requireProfile(services, id, call)
+      return services.profiles.get(id)
+    },
   }),
   saveProfile: method({
     role: 'admin',
     summary: 'Saves a profile; without an id under the next free one. Its paths must lie below the roots.',
+    trail: { event: 'profile.save', object: ({ id }, saved) => `profile:${saved?.id ?? id ?? 'new'}` },
     params: s.savedProfile,
     result: s.profileSchema,
     run: (services, profile) => services.profiles.save(checkPlaces(services, profile)),
@@ -70,6 +112,7 @@ const profiles = {
   deleteProfile: method({
     role: 'admin',
     summary: 'Removes a profile. Its backups stay.',
+    trail: { event: 'profile.delete', object: ({ id }) => `profile:${id}`, first: true },
     params: s.profileRef,
     result: s.removed,
     run(services, { id }) {
@@ -83,9 +126,13 @@ const backups = {
   startBackup: method({
     role: 'operator',
     summary: 'Starts a backup and takes its first step.',
+    trail: { event: 'backup.start', object: (_params, reply) => jobObject(reply) },
     params: s.startBackup,
     result: s.stepReply,
     async run(services, { profile, description, comment, overrides }, call) {
+      requireProfile(services, profile, call)
+      if (call.session.profiles !== null && (overrides?.sources ?? overrides?.output) !== undefined)
+        throw new BackupError('FORBIDDEN', 'whoever is limited to profiles cannot replace their sources and output')
       const checked: ProfileOverrides = checkPlaces(services, overrides ?? {})
       const spec = services.profiles.plan(profile, {
         ...(description === undefined ? {} : { description }),
@@ -98,6 +145,7 @@ const backups = {
   stepBackup: method({
     role: 'operator',
     summary: 'Takes the next step of a backup. A finished one answers its final reply again.',
+    pace: 'work',
     params: s.stepParams,
     result: s.stepReply,
     run: (services, params, call) => step(services, params, call, 'backup'),
@@ -105,25 +153,30 @@ const backups = {
   cancelBackup: method({
     role: 'operator',
     summary: 'Cancels a job of any kind. One that has ended stays as it is.',
+    trail: { event: 'job.cancel', object: (ref, reply) => jobObject(reply, ref) },
     params: s.jobRef,
     result: s.stepReply,
-    run: async (services, ref) => stepReply(await services.engine.cancel(await numberOf(services, ref))),
+    run: async (services, ref, call) => stepReply(await services.engine.cancel(await numberOf(services, ref, call))),
   }),
   listBackups: method({
     role: 'viewer',
     summary: 'Jobs, newest first.',
     params: s.listBackups,
     result: s.jobList,
-    run: (services, query) => services.engine.list(query),
+    run(services, query, call) {
+      const seenBy = services.access.scope(call.session)
+      return services.engine.list({ ...query, ...(seenBy === undefined ? {} : { seenBy }) })
+    },
   }),
   getBackupInfo: method({
     role: 'viewer',
     summary: 'All that is known of one job of any kind, with the reply it gave last.',
+    pace: 'work',
     params: s.jobRef,
     result: s.backupInfo,
     async run(services, ref, call) {
-      const number = await numberOf(services, ref)
-      const job = await services.engine.get(number)
+      const job = await jobOf(services, ref, call)
+      const { number } = job
       const artifacts = await services.engine.artifacts(number)
       return infoOf(job, artifacts, services.access.allows(call.session, 'admin'))
     },
@@ -131,17 +184,21 @@ const backups = {
   getLog: method({
     role: 'viewer',
     summary: 'Lines of the log of one job.',
+    pace: 'work',
     params: s.getLog,
     result: s.logPage,
-    run: async (services, { from, limit, ...ref }) => services.engine.log(await numberOf(services, ref), from, limit),
+    run: async (services, { from, limit, ...ref }, call) =>
+      services.engine.log(await numberOf(services, ref, call), from, limit),
   }),
   deleteBackup: method({
     role: 'admin',
     summary: 'Removes an ended job: its record and the files it made.',
+    fresh: 'login',
+    trail: { event: 'backup.delete', object: (ref) => jobObject(null, ref), first: true },
     params: s.jobRef,
     result: s.removed,
-    async run(services, ref) {
-      const number = await numberOf(services, ref)
+    async run(services, ref, call) {
+      const number = await numberOf(services, ref, call)
       await services.engine.remove(number)
       return { removed: number }
     },
@@ -152,19 +209,25 @@ const restores = {
   startRestore: method({
     role: 'restorer',
     summary: 'Starts a restore and takes its first step.',
+    fresh: 'restore',
+    trail: { event: 'restore.start', object: archiveObject, first: true },
     params: s.startRestore,
     result: s.stepReply,
     async run(services, params, call) {
       const { mode, owners, setuid, outsideLinks } = params
-      if (mode === 'inplace' || owners || setuid || outsideLinks) requireRole(services, call, 'admin')
-      const archive = checkArchive(services, params.archive)
+      if (mode === 'inplace' || owners || setuid || outsideLinks) {
+        requireRole(services, call, 'admin')
+        requireFresh(services, call, 'login')
+      }
       const target = services.roots.check('restore', params.target)
+      const archive = await checkArchive(services, params.archive, call)
       return stepReply(await call.starts.start(services.engine, { kind: 'restore', ...params, archive, target }, call))
     },
   }),
   stepRestore: method({
     role: 'restorer',
     summary: 'Takes the next step of a restore.',
+    pace: 'work',
     params: s.stepParams,
     result: s.stepReply,
     run: (services, params, call) => step(services, params, call, 'restore'),
@@ -175,16 +238,18 @@ const verifications = {
   startVerify: method({
     role: 'operator',
     summary: 'Starts a verification of an archive and takes its first step.',
+    trail: { event: 'verify.start', object: archiveObject },
     params: s.startVerify,
     result: s.stepReply,
     async run(services, params, call) {
-      const archive = checkArchive(services, params.archive)
+      const archive = await checkArchive(services, params.archive, call)
       return stepReply(await call.starts.start(services.engine, { kind: 'verify', ...params, archive }, call))
     },
   }),
   stepVerify: method({
     role: 'operator',
     summary: 'Takes the next step of a verification.',
+    pace: 'work',
     params: s.stepParams,
     result: s.stepReply,
     run: (services, params, call) => step(services, params, call, 'verify'),
@@ -192,4 +257,4 @@ const verifications = {
 }
 
 /** Every method of this wire; `rpc.discover` is added by the server, since it describes these. */
-export const methods: Table = { ...about, ...profiles, ...backups, ...restores, ...verifications }
+export const methods: Table = { ...about, ...profiles, ...backups, ...restores, ...verifications, ...accounts }

@@ -15,7 +15,7 @@ export interface OpenRpcDocument {
 }
 
 /** What any method may answer. */
-const COMMON: readonly ErrorCode[] = ['BAD_REQUEST', 'FORBIDDEN', 'INTERNAL']
+const COMMON: readonly ErrorCode[] = ['BAD_REQUEST', 'FORBIDDEN', 'TOO_MANY_REQUESTS', 'INTERNAL']
 
 function schemaOf(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
   const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { target: 'draft-07', io, reused: 'inline' })
@@ -34,6 +34,7 @@ function describeMethod(name: string, method: Method): object {
     result: { name: `${name}Result`, schema: schemaOf(method.result, 'output') },
     errors: COMMON.map((code) => ({ $ref: `#/components/errors/${code}` })),
     'x-role': method.role,
+    ...(method.fresh === null ? {} : { 'x-fresh': method.fresh }),
   }
 }
 

@@ -2,35 +2,62 @@ import type { JobView } from '../../engine/job.ts'
 import type { JobKind } from '../../engine/spec.ts'
 import type { Services } from '../../engine/services.ts'
 import { BackupError } from '../../lib/errors.ts'
+import type { Call } from '../facade.ts'
 
 export interface JobRef {
   backupid?: string | number
   BackupID?: number
 }
 
-/** The number behind a handle. BAD_REQUEST when it names none or two different jobs; JOB_NOT_FOUND. */
-export async function numberOf(services: Services, ref: JobRef): Promise<number> {
+/**
+ * The job behind a handle. BAD_REQUEST when it names none or two different ones; JOB_NOT_FOUND, in the same words
+ * for one that does not exist and one the caller may not see.
+ */
+export async function jobOf(services: Services, ref: JobRef, call: Call): Promise<JobView> {
   const { backupid, BackupID } = ref
-  const named = typeof backupid === 'string' ? await services.engine.resolve(backupid) : backupid
-  const number = named ?? BackupID
-  if (number === undefined)
+  if (backupid === undefined && BackupID === undefined)
     throw new BackupError('BAD_REQUEST', 'invalid parameters: backupid or BackupID is needed', {
       data: { parameter: 'backupid' },
     })
-  if (BackupID !== undefined && BackupID !== number)
-    throw new BackupError('BAD_REQUEST', `invalid parameters: backupid is job ${number}, BackupID says ${BackupID}`, {
-      data: { parameter: 'BackupID' },
-    })
-  return number
+  const job = await visible(services, backupid ?? BackupID ?? 0, call)
+  if (BackupID !== undefined && BackupID !== job.number)
+    throw new BackupError(
+      'BAD_REQUEST',
+      `invalid parameters: backupid is job ${job.number}, BackupID says ${BackupID}`,
+      { data: { parameter: 'BackupID' } },
+    )
+  return job
+}
+
+export async function numberOf(services: Services, ref: JobRef, call: Call): Promise<number> {
+  return (await jobOf(services, ref, call)).number
+}
+
+async function visible({ engine, access }: Services, handle: string | number, call: Call): Promise<JobView> {
+  let job: JobView
+  try {
+    job = await engine.get(typeof handle === 'number' ? handle : await engine.resolve(handle))
+  } catch (error) {
+    if (error instanceof BackupError && error.code === 'JOB_NOT_FOUND') throw missing(handle)
+    throw error
+  }
+  const { kind, spec, startedBy } = job
+  if (access.sees(call.session, { kind, profile: spec.profile, startedBy })) return job
+  throw missing(handle)
+}
+
+function missing(handle: string | number): BackupError {
+  if (typeof handle === 'string') return new BackupError('JOB_NOT_FOUND', `there is no backup "${handle}"`)
+  return new BackupError('JOB_NOT_FOUND', `there is no backup ${handle}`, { data: { number: handle } })
 }
 
 /**
  * The job, if it is of this kind: rights are given per kind, so a restore must not be stepped as if it
  * were a backup.
  */
-export async function numberOfKind(services: Services, ref: JobRef, kind: JobKind): Promise<number> {
-  const number = await numberOf(services, ref)
-  const job: JobView = await services.engine.get(number)
+export async function numberOfKind(services: Services, ref: JobRef, kind: JobKind, call: Call): Promise<number> {
+  const job = await jobOf(services, ref, call)
+  const { number } = job
   if (job.kind !== kind)
     throw new BackupError('JOB_NOT_FOUND', `there is no ${kind} with the number ${number}`, {
       hint: `Job ${number} is a ${job.kind}: call the methods for that.`,

@@ -148,6 +148,7 @@ const summary = {
   status,
   outcome: z.string().describe('status, or completed_with_warnings, or partial.'),
   profile: z.int(),
+  startedBy: z.string().exactOptional().describe('The user; absent: somebody on the host.'),
   description: z.string(),
   archive: z.string().nullable(),
   files: count,

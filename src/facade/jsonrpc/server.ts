@@ -1,6 +1,6 @@
 import { JSONRPCServer, type JSONRPCRequest } from 'json-rpc-2.0'
-import type { Services, Session } from '../../engine/services.ts'
-import { dispatch, lookUp, method, type Call, type Table } from '../facade.ts'
+import type { Origin, Services, Session } from '../../engine/services.ts'
+import { dispatch, lookUp, method, NOBODY, type Call, type Table } from '../facade.ts'
 import { refuseJson } from '../json-guard.ts'
 import { createStarts } from '../starts.ts'
 import {
@@ -10,6 +10,7 @@ import {
   parseError,
   rpcErrorOf,
   type ReportInternal,
+  type RpcError,
   type RpcId,
 } from './errors.ts'
 import { methods } from './methods.ts'
@@ -24,16 +25,28 @@ export interface RpcOptions {
   readonly newId?: () => string
 }
 
-/** What the transport sends: `status` is 400 when the text reached no method; no body: only notifications. */
+/**
+ * What the transport sends: `status` is 400 when the text reached no method, 401 when it reached none that is open
+ * to strangers, 429 when the caller must wait. No body: only notifications, or (401) the transport's own.
+ */
 export interface RpcAnswer {
-  readonly status: 200 | 204 | 400
+  readonly status: 200 | 204 | 400 | 401 | 429
   readonly body?: unknown
+  readonly retryAfterMs?: number
+}
+
+/** Who sent the text, and from where. */
+export interface Sender {
+  readonly session: Session
+  readonly origin: Origin
+  /** The transport's idempotency key; it counts for a single request only. */
+  readonly key?: string
 }
 
 export interface RpcServer {
   readonly document: OpenRpcDocument
-  /** Never throws. `key` is the transport's idempotency key; it counts for a single request only. */
-  handle(text: string, session: Session, key?: string): Promise<RpcAnswer>
+  /** Never throws. */
+  handle(text: string, sender: Sender): Promise<RpcAnswer>
 }
 
 /** A JSON-RPC id that is a UUID names its request for good: it serves as the idempotency key. */
@@ -48,18 +61,26 @@ export function createRpcServer(options: RpcOptions): RpcServer {
     result: openrpcDocument,
     run: () => ({ ...document }),
   })
-  const core = createCore({ ...methods, 'rpc.discover': discover }, options)
+  const table: Table = { ...methods, 'rpc.discover': discover }
+  const core = createCore(table, options)
   const starts = createStarts()
   return {
     document,
-    async handle(text, session, key) {
+    async handle(text, { session, origin, key }) {
       const read = readText(text)
+      if (session === NOBODY && ('answer' in read || !isOpen(table, read.value))) return { status: 401 }
       if ('answer' in read) return read.answer
-      const call = { session, starts }
+      const call = { session, origin, starts }
       if (!Array.isArray(read.value)) return answerOne(core, read.value, key === undefined ? call : { ...call, key })
       return answerBatch(core, read.value, call)
     },
   }
+}
+
+/** Whether this is one request for a method that needs no token. */
+function isOpen(table: Table, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || !('method' in value)) return false
+  return typeof value.method === 'string' && lookUp(table, value.method)?.role === 'anyone'
 }
 
 /** The library does the protocol; each name of the table is one method of it. */
@@ -71,7 +92,8 @@ function createCore(table: Table, { services, report, newId }: RpcOptions): JSON
     if (found === null) continue
     core.addMethodAdvanced(name, async ({ id, params }, call) => {
       try {
-        const result: unknown = await dispatch(found, services, params, call)
+        const origin = { ...call.origin, method: name }
+        const result: unknown = await dispatch(found, services, params, { ...call, origin })
         return id === undefined ? null : { jsonrpc: '2.0', id, result }
       } catch (error) {
         const mapped = rpcErrorOf(error, report, newId)
@@ -94,7 +116,16 @@ function readText(text: string): { value: unknown } | { answer: RpcAnswer } {
 
 async function answerOne(core: JSONRPCServer<Call>, value: unknown, call: Call): Promise<RpcAnswer> {
   const body = await receive(core, value, call)
-  return body === null ? { status: 204 } : { status: 200, body }
+  if (body === null) return { status: 204 }
+  const wait = waitOf(body)
+  return wait === null ? { status: 200, body } : { status: 429, body, retryAfterMs: wait }
+}
+
+/** How long the caller is asked to wait, if that is what the reply says. Milliseconds. */
+function waitOf(reply: unknown): number | null {
+  const { error } = reply as { error?: RpcError }
+  if (error?.data?.['code'] !== 'TOO_MANY_REQUESTS') return null
+  return Number(error.data['retryAfterMs'] ?? 1_000)
 }
 
 /** One after the other, in their order: two steps of one job in a batch must not race. */

@@ -81,7 +81,9 @@ function metadataFault(entry: ArchiveEntry, line: ManifestEntry | null): Fault |
     return { kind: 'damaged', message: 'its mode differs from the manifest' }
   const seconds = Math.floor(Number(line.mtimeNs / 1_000_000n) / 1000)
   const comparable = seconds > SECONDS.from && seconds < SECONDS.to
-  if (comparable && seconds !== Math.floor(entry.mtime)) {
+  // Some formats hold no time of folders and links; one that a file has lost is damage.
+  const held = entry.mtime !== null || entry.kind === 'file'
+  if (comparable && held && (entry.mtime === null || seconds !== Math.floor(entry.mtime))) {
     return { kind: 'damaged', message: 'its time differs from the manifest' }
   }
   return null

@@ -7,7 +7,7 @@ export function applyMetadata(ctx: StageContext, fd: number, metadata: Metadata)
   const { disk } = ctx
   if (metadata.uid !== null && metadata.gid !== null) disk.fchown(fd, metadata.uid, metadata.gid)
   disk.fchmod(fd, metadata.mode)
-  disk.futimes(fd, metadata.mtime, metadata.mtime)
+  if (metadata.mtime !== null) disk.futimes(fd, metadata.mtime, metadata.mtime)
 }
 
 /** Said once per restore. */

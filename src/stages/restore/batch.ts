@@ -5,7 +5,7 @@ import { release } from '../../lib/release.ts'
 import type { Parts } from '../parts.ts'
 import { Flight } from './flight.ts'
 import { type Folder, reachable } from './handles.ts'
-import { noteFolder, noteLink, type FolderNote, type LinkNote } from './lists.ts'
+import { noteFolder, noteLink, noteName, type FolderNote, type LinkNote } from './lists.ts'
 import type { Metadata } from './metadata.ts'
 import type { Item } from './plan.ts'
 import { faultOf, report, type Fault } from './report.ts'
@@ -31,8 +31,10 @@ interface Pending {
   done: Promise<void> | null
 }
 
-/** Complete files that may wait for their sync: their handles stay open. */
+/** Files that wait with open handles, for their bytes, their attributes or their sync: from then on the batch is due. */
 const READY = 512
+/** From so many files on, all that waits on the file system is written back at once before each of them is synced. */
+const TOGETHER = 32
 /** Files from this size on are written in the background, and looked through for runs of zeros. Bytes. */
 const LARGE_FROM = 64 << 10
 /** How much may be under way when more is unpacked. Bytes. */
@@ -71,6 +73,10 @@ export class Batch implements AsyncDisposable {
   }
   get bytes(): number {
     return this.#bytes
+  }
+  /** Whether as many files wait as may. */
+  get full(): boolean {
+    return this.#pending.size >= READY
   }
 
   fault(path: Buffer, fault: Fault): void {
@@ -122,7 +128,8 @@ export class Batch implements AsyncDisposable {
   async place(): Promise<void> {
     await this.#flight.landed()
     this.#setAttributes()
-    this.#syncReady()
+    if (this.#ready.length >= TOGETHER) await this.#parts.flush?.(reachable(this.#site.staging.folder))
+    for (const pending of this.#ready.splice(0)) this.#sync(pending)
     await this.#settled()
     if (this.#failure !== null) throw this.#failure
     for (const action of this.#actions) this.#do(action)
@@ -171,12 +178,6 @@ export class Batch implements AsyncDisposable {
     applyMetadata(this.#ctx, pending.fd, metadata)
     if (Object.keys(xattrs).length > 0) this.#attributes.push({ file: name, xattrs, pending })
     else this.#ready.push(pending)
-    if (this.#ready.length >= READY) this.#syncReady()
-  }
-
-  /** Together, not one by one: a sync commits the file system's journal, and making files waits for that. */
-  #syncReady(): void {
-    for (const pending of this.#ready.splice(0)) this.#sync(pending)
   }
 
   #sync(pending: Pending): void {
@@ -223,6 +224,7 @@ export class Batch implements AsyncDisposable {
       if (action.kind === 'file') this.#placeFile(action.item, action.name)
       else if (action.kind === 'folder') this.#placeFolder(action.item, action.note)
       else noteLink(this.#ctx.file(FILES.links), action.note)
+      if (action.kind === 'file') noteName(this.#ctx, action.item)
       this.#count(action.item)
     } catch (error) {
       const fault = faultOf(error)

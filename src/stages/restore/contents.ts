@@ -1,5 +1,6 @@
 import zlib from 'node:zlib'
 import type { Codec, UnpackJob, Unpacked } from '../../archive/codec.ts'
+import { GATHER_BELOW } from '../../archive/gather.ts'
 import type { ArchiveEntry } from '../../archive/format.ts'
 import type { ManifestEntry } from '../../archive/manifest.ts'
 import { BackupError } from '../../lib/errors.ts'
@@ -33,7 +34,7 @@ export function headFault({ entry, line }: Wanted): Fault | null {
 
 /** Compares what was read with what the archive and the manifest say. Null if all is right. */
 export function contentFault({ entry, line }: Wanted, crc: number, digest: string | null): Fault | null {
-  if (crc !== entry.crc) return damaged('its CRC differs: the content is damaged')
+  if (entry.crc !== null && crc !== entry.crc) return damaged('its CRC differs: the content is damaged')
   if (digest !== null && line !== null && digest !== line.digest) {
     return damaged('its digest differs from the manifest: the content is not what was backed up')
   }
@@ -98,7 +99,8 @@ function proven(one: Wanted, { bytes, crc, sha256 }: Unpacked): Content {
     digest = blocks ? digestOf(expected, buffer) : `sha256:${Buffer.from(sha256).toString('hex')}`
   }
   const fault = contentFault(one, crc, digest)
-  return fault === null ? { bytes: buffer, owned: one.entry.method === 'deflate' } : { fault }
+  if (fault !== null) return { fault }
+  return { bytes: buffer, owned: one.entry.method === 'deflate' && buffer.length >= GATHER_BELOW }
 }
 
 function digestOf(expected: string | null, bytes: Buffer): string | null {

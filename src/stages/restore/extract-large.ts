@@ -20,10 +20,11 @@ export async function* extractLarge(work: ExtractWork, item: Item): Steps {
   let taken = false
   try {
     const fault = yield* fill(work, file)
-    if (fault === null && slot.open !== null) yield* cut(work, file, true)
+    if (fault === null && slot.open?.index === item.entry.index) yield* cut(work, file, true)
     work.begin(item)
     if (fault === null) {
       taken = true
+      work.inside = 0 // the batch counts it from now on
       batch.staged(item, file.name, file.fd, work.metadata(item), work.xattrs(item))
       return
     }

@@ -26,7 +26,7 @@ export function placeLink(ctx: StageContext, tree: TargetTree, staging: Staging,
   ctx.disk.symlink(note.target, staged)
   const { uid, gid, mtime } = note.metadata
   if (uid !== null && gid !== null) ctx.disk.lchown(staged, uid, gid)
-  ctx.disk.lutimes(staged, mtime, mtime)
+  if (mtime !== null) ctx.disk.lutimes(staged, mtime, mtime)
   ctx.disk.rename(staged, folder.child(leaf))
   tree.changed(folder)
 }

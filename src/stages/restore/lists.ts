@@ -1,7 +1,10 @@
 import type { AppendFile } from '../../lib/append-file.ts'
+import type { StageContext } from '../../engine/stage.ts'
 import type { Json } from '../../engine/json.ts'
 import { nameFromJson, nameToJson } from '../../lib/entry-path.ts'
 import type { Metadata } from './metadata.ts'
+import type { Item } from './plan.ts'
+import { FILES } from './slots.ts'
 
 /** What is left to do at the end of a restore, one JSON line each, in a work file. */
 
@@ -20,6 +23,13 @@ export interface LinkNote {
   readonly metadata: Metadata
 }
 
+/** A restored file that had several names. */
+export interface HardNote {
+  readonly path: Buffer
+  /** The same for all names of one file, while their content was the same. */
+  readonly file: string
+}
+
 const CHUNK = 64 << 10
 
 const packed = (m: Metadata): Json => [m.mode, m.mtime, m.uid, m.gid]
@@ -27,7 +37,7 @@ const packed = (m: Metadata): Json => [m.mode, m.mtime, m.uid, m.gid]
 function unpacked(raw: Json | undefined): Metadata | null {
   if (!Array.isArray(raw)) return null
   const [mode, mtime, uid, gid] = raw
-  return { mode: Number(mode), mtime: Number(mtime), uid: numberOrNull(uid), gid: numberOrNull(gid) }
+  return { mode: Number(mode), mtime: numberOrNull(mtime), uid: numberOrNull(uid), gid: numberOrNull(gid) }
 }
 
 const numberOrNull = (raw: Json | undefined): number | null => (typeof raw === 'number' ? raw : null)
@@ -49,6 +59,14 @@ export function noteLink(file: AppendFile, note: LinkNote): void {
   append(file, { p: nameToJson(note.path), l: note.target.toString('base64'), m: packed(note.metadata) })
 }
 
+/** One of several names of a file: they are made one file again at the end, when all are in place. */
+export function noteName(ctx: StageContext, { entry, line }: Item): void {
+  if (line?.group === undefined || line.digest === null) return
+  append(ctx.file(FILES.hard), { p: nameToJson(entry.path), f: `${line.group} ${line.digest}` })
+}
+
+export const asHard = (raw: Raw): HardNote => ({ path: nameFromJson(String(raw['p'])), file: String(raw['f']) })
+
 type Raw = Record<string, Json | undefined>
 
 export function asFolder(raw: Raw): FolderNote {
@@ -62,7 +80,7 @@ export function asFolder(raw: Raw): FolderNote {
 }
 
 export function asLink(raw: Raw): LinkNote {
-  const metadata = unpacked(raw['m']) ?? { mode: 0o777, mtime: 0, uid: null, gid: null }
+  const metadata = unpacked(raw['m']) ?? { mode: 0o777, mtime: null, uid: null, gid: null }
   return { path: nameFromJson(String(raw['p'])), target: Buffer.from(String(raw['l']), 'base64'), metadata }
 }
 

@@ -5,8 +5,8 @@ import type { ArchiveEntry } from '../../archive/format.ts'
 export interface Metadata {
   /** Permission bits. */
   readonly mode: number
-  /** Seconds, to be given to utimes: exact to a microsecond. */
-  readonly mtime: number
+  /** Seconds, to be given to utimes: exact to a microsecond. Null: it stays what it is. */
+  readonly mtime: number | null
   readonly uid: number | null
   readonly gid: number | null
 }
@@ -26,7 +26,7 @@ export function metadataOf(entry: ArchiveEntry, line: ManifestEntry | null, rule
   const owners = rules.owners && rules.root && line !== null
   return {
     mode: stored & (rules.setuid ? PLAIN | SPECIAL : PLAIN),
-    mtime: line === null ? fromSeconds(entry.mtime) : fromNanoseconds(line.mtimeNs),
+    mtime: line !== null ? fromNanoseconds(line.mtimeNs) : entry.mtime === null ? null : fromSeconds(entry.mtime),
     uid: owners ? line.uid : null,
     gid: owners ? line.gid : null,
   }

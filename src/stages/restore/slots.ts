@@ -66,10 +66,12 @@ export type ExtractSlot = {
 }
 
 export type FinishSlot = {
-  phase: 'links' | 'implied' | 'folders' | 'narrow' | 'clean'
+  phase: 'hard' | 'links' | 'implied' | 'folders' | 'narrow' | 'clean'
   at: number
   /** Depth that is being worked on in `narrow`. */
   depth: number
+  /** The file system takes no second names: said once, and the copies stay. */
+  noHardLinks?: true
 }
 
 export const RESTORE = 'restore'
@@ -110,6 +112,7 @@ export const FILES = {
   manifest: 'restore-manifest',
   repeats: 'restore-repeats',
   names: (bucket: number): string => `restore-names-${bucket}`,
+  hard: 'restore-hard',
   links: 'restore-links',
   implied: 'restore-implied',
   folders: 'restore-folders',

@@ -49,7 +49,7 @@ export class ExtractWork {
   /** Whether a safe point is due. */
   get due(): boolean {
     const { size, bytes } = this.batch
-    if (size >= BATCH_ENTRIES || bytes + this.inside >= BATCH_BYTES) return true
+    if (this.batch.full || size >= BATCH_ENTRIES || bytes + this.inside >= BATCH_BYTES) return true
     return this.site.tree.dirty >= BATCH_FOLDERS || this.ctx.clock.mono() - this.#lastYield >= this.#gap
   }
 

@@ -3,6 +3,7 @@ import type { JobSummary, LogLine } from '../../../src/engine/services.ts'
 import { BackupError } from '../../../src/lib/errors.ts'
 import type { ErrorRecord } from '../../../src/lib/errors.ts'
 import { realDisk } from '../../../src/lib/disk.ts'
+import type { AccountStore } from '../../../src/cli/backend/accounts.ts'
 import type { Backend, JobState, ProfileData, StartRequest, StepRequest } from '../../../src/cli/backend.ts'
 import type { Io } from '../../../src/cli/io.ts'
 import type { Reach } from '../../../src/cli/reach.ts'
@@ -67,6 +68,8 @@ export class FakeBackend implements Backend {
     },
     remove: (): Promise<void> => Promise.resolve(),
   }
+
+  accounts: AccountStore = fakeAccounts()
 
   async start(request: StartRequest): Promise<JobState> {
     this.started.push(request)
@@ -137,6 +140,20 @@ export class FakeBackend implements Backend {
   }
 }
 
+function fakeAccounts(): AccountStore {
+  const nothing = (): Promise<never> => Promise.reject(new BackupError('INTERNAL', 'not part of this test'))
+  return {
+    users: () => Promise.resolve([]),
+    saveUser: nothing,
+    removeUser: nothing,
+    tokens: () => Promise.resolve([]),
+    createToken: nothing,
+    revokeToken: nothing,
+    audit: () => Promise.resolve({ entries: [], total: 0 }),
+    verifyAudit: nothing,
+  }
+}
+
 function summaryOf(state: JobState): JobSummary {
   const { number, id, kind, description, archive, createdAt, finishedAt } = state
   const status = state.status === 'completed_with_warnings' || state.status === 'partial' ? 'completed' : state.status
@@ -159,6 +176,8 @@ export interface RunOptions {
   /** Given: receives the function that delivers a signal. */
   signals?: (send: () => void) => void
   exited?: (code: number) => void
+  /** What comes on standard input. */
+  input?: string
 }
 
 /** Runs a command line in this process, against a fake. */
@@ -172,6 +191,7 @@ export async function cli(argv: string[], options: RunOptions = {}): Promise<Ran
   const io: Io = {
     stdout: { write: (text) => out.push(text) },
     stderr,
+    stdin: Object.assign(new PassThrough().end(options.input ?? ''), { isTTY: false }),
     env: { HOME: '/home/user', ...options.env },
     cwd: '/work-here',
     clock: { wall: () => 0, mono: () => (mono += 10), sleep: async (ms) => void (mono += ms) },

@@ -1,6 +1,7 @@
+import { OWN_FROM } from '../lib/release.ts'
 import { discarded } from '../lib/scavenge.ts'
 import type { ByteSource, RawBlock, Restart } from './reader.ts'
-import type { ZipEntry } from './zip-entry.ts'
+import type { ArchiveEntry } from './format.ts'
 import { BLOCK } from './zip-records.ts'
 
 /**
@@ -47,20 +48,20 @@ export function* blockEnds(data: Buffer): Generator<number, void, undefined> {
 }
 
 /** Valid until the source is read again: the stored bytes from `at` on that hold the next block, and the plain length it must have. */
-export function blockWindow(source: ByteSource, entry: ZipEntry, start: number, at: Restart): Buffer {
+export function blockWindow(source: ByteSource, entry: ArchiveEntry, start: number, at: Restart): Buffer {
   const length = Math.min(LONGEST, entry.stored - at.stored)
   const from = start + at.stored
   return length >= PEEK_FROM && source.peek !== undefined ? source.peek(from, length) : source.read(from, length)
 }
 
 /** Whether what is left is the entry's last (or only) block and fits into one window. */
-export function isLast(entry: ZipEntry, at: Restart): boolean {
+export function isLast(entry: ArchiveEntry, at: Restart): boolean {
   return entry.size - at.plain <= BLOCK && entry.stored - at.stored <= LONGEST
 }
 
-/** The block as a complete stream of its own. A copy. */
+/** The block as a complete stream of its own. A copy, to be released by whoever used it. */
 export function asStream(window: Buffer, length: number, last: boolean): Buffer {
-  discarded(length)
+  if (length < OWN_FROM) discarded(length)
   if (last) return Buffer.from(window.subarray(0, length))
   return Buffer.concat([window.subarray(0, length), FINAL])
 }
@@ -68,7 +69,7 @@ export function asStream(window: Buffer, length: number, last: boolean): Buffer 
 /** Raw blocks of an entry whose data begins at `start`. Stops where no block end is in sight. */
 export function* rawBlocks(
   source: ByteSource,
-  entry: ZipEntry,
+  entry: ArchiveEntry,
   start: number,
   from: Restart,
 ): Generator<RawBlock, void, undefined> {
@@ -80,14 +81,14 @@ export function* rawBlocks(
   }
 }
 
-function storedBlock(source: ByteSource, entry: ZipEntry, start: number, at: Restart): RawBlock {
+function storedBlock(source: ByteSource, entry: ArchiveEntry, start: number, at: Restart): RawBlock {
   const plainSize = Math.min(BLOCK, entry.size - at.plain)
   const data = source.read(start + at.stored, plainSize)
   const next = { stored: at.stored + plainSize, plain: at.plain + plainSize }
   return { data, method: 'store', plainSize, at, next }
 }
 
-function deflated(source: ByteSource, entry: ZipEntry, start: number, at: Restart): RawBlock | null {
+function deflated(source: ByteSource, entry: ArchiveEntry, start: number, at: Restart): RawBlock | null {
   const last = isLast(entry, at)
   const window = blockWindow(source, entry, start, at)
   const length = last ? window.length : (blockEnds(window).next().value ?? 0)

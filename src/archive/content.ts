@@ -2,10 +2,11 @@ import { Readable } from 'node:stream'
 import zlib from 'node:zlib'
 import { displayName } from '../lib/entry-path.ts'
 import { BackupError } from '../lib/errors.ts'
+import { release } from '../lib/release.ts'
 import { inflateExactly } from './inflate.ts'
 import type { ByteSource, Piece, Restart } from './reader.ts'
-import { asStream, blockEnds, blockWindow, isLast } from './zip-blocks.ts'
-import type { ZipEntry } from './zip-entry.ts'
+import { asStream, blockEnds, blockWindow, isLast } from './blocks.ts'
+import type { ArchiveEntry } from './format.ts'
 import { BLOCK, damaged } from './zip-records.ts'
 
 /** Places tried as the end of one block before the stream is taken for a foreign one. */
@@ -17,7 +18,7 @@ const HISTORY = 32 << 10
 /** An entry and where its data begins. */
 export interface Located {
   readonly source: ByteSource
-  readonly entry: ZipEntry
+  readonly entry: ArchiveEntry
   readonly start: number
 }
 
@@ -39,7 +40,9 @@ function provenBlock({ source, entry, start }: Located, at: Restart): Piece | nu
   if (entry.size - at.plain <= BLOCK) return null
   let tries = 0
   for (const length of blockEnds(window)) {
-    const bytes = unpacked(asStream(window, length, false), BLOCK)
+    const stream = asStream(window, length, false)
+    const bytes = unpacked(stream, BLOCK)
+    release(stream)
     if (bytes !== null) {
       const next = { stored: at.stored + length, plain: at.plain + BLOCK }
       return { bytes, next, restartable: true }
@@ -58,7 +61,7 @@ function unpacked(stream: Buffer, size: number): Buffer | null {
   }
 }
 
-function* stored(source: ByteSource, entry: ZipEntry, from: number): Generator<Buffer> {
+function* stored(source: ByteSource, entry: ArchiveEntry, from: number): Generator<Buffer> {
   for (let at = from; at < from + entry.stored;) {
     const chunk = readSome(source, at, Math.min(INPUT, from + entry.stored - at))
     at += chunk.length

@@ -1,0 +1,75 @@
+import type { Item } from './entry.ts'
+import { nameBytes } from './names.ts'
+import { Fatal, type Joined } from './parts.ts'
+import { withoutSlash } from './zip-items.ts'
+
+/** How far the archive may begin behind the file's first byte. */
+const FIRST_WITHIN = 128 << 10
+const KINDS = ['dir', 'file', 'symlink'] as const
+
+const wideAt = (b: Buffer, at: number): number => b.readUInt32LE(at + 4) * 0x1_0000_0000 + b.readUInt32LE(at)
+
+/** Where the archive's header begins, or -1: it is no JPA archive. */
+export const jpaStart = (archive: Joined): number => archive.read(0, FIRST_WITHIN).indexOf('JPA', 0, 'latin1')
+
+/** All entries, one header after the other. The header's count must be met: the format has no end mark. */
+export function* jpaItems(archive: Joined): Generator<Item, void, undefined> {
+  const begin = jpaStart(archive)
+  const header = archive.read(begin, 19)
+  if (begin < 0 || header.length < 19 || header[5] !== 1) throw new Fatal('this is not a JPA archive of version 1')
+  const count = header.readUInt32LE(7)
+  if (count === 0) throw new Fatal('the archive was never finished: its header counts no entries')
+  let at = begin + header.readUInt16LE(3)
+  for (let index = 0; index < count; index++) {
+    const { item, end } = decodeBlock(archive, at, index, count)
+    yield item
+    at = end
+  }
+  if (at !== archive.size) throw new Fatal(`the archive goes on behind its ${count} entries: a part is not its own`)
+}
+
+function decodeBlock(archive: Joined, at: number, index: number, count: number): { item: Item; end: number } {
+  const bad = (why: string): Fatal => new Fatal(`entry ${index + 1} of ${count} ${why}; is a part missing?`)
+  const start = archive.peek(at, 7)
+  if (start.length < 7 || start.toString('latin1', 0, 3) !== 'JPF') throw bad('has no header')
+  const length = start.readUInt16LE(3)
+  const pathEnd = 7 + start.readUInt16LE(5)
+  const b = Buffer.from(archive.peek(at, length))
+  if (b.length < length || pathEnd + 14 > length) throw bad('has a damaged header')
+  const { time, sizes } = extrasOf(b.subarray(pathEnd + 14))
+  const stored = sizes === null ? b.readUInt32LE(pathEnd + 2) : wideAt(sizes, 0)
+  const size = sizes === null ? b.readUInt32LE(pathEnd + 6) : wideAt(sizes, 8)
+  const kind = KINDS[b[pathEnd] ?? 9]
+  const method = b[pathEnd + 1] ?? 9
+  const raw = b.subarray(7, pathEnd)
+  const name = nameBytes(raw)
+  if (at + length + stored > archive.size) throw bad('is cut off')
+  const unusable = kind === undefined ? 'it is of an unknown kind' : method > 1 ? 'it uses another compression' : null
+  const item: Item = {
+    name: withoutSlash(name ?? raw),
+    kind: kind ?? 'file',
+    mode: b.readUInt32LE(pathEnd + 10) & 0o7777,
+    mtime: time,
+    size,
+    stored,
+    deflated: method === 1,
+    crc: null,
+    offset: at,
+    headerLength: length,
+    refused: name === null ? 'its name is not UTF-8 or holds a backslash' : unusable,
+  }
+  return { item, end: at + length + stored }
+}
+
+function extrasOf(extra: Buffer): { time: number; sizes: Buffer | null } {
+  let time = 0
+  let sizes: Buffer | null = null
+  for (let at = 0; at + 4 <= extra.length;) {
+    const length = extra.readUInt16LE(at + 2)
+    if (length < 4 || at + length > extra.length) break
+    if (extra.readUInt16LE(at) === 0x0100 && length >= 8) time = extra.readUInt32LE(at + 4)
+    if (extra.readUInt16LE(at) === 0x0200 && length >= 20) sizes = extra.subarray(at + 4, at + 20)
+    at += length
+  }
+  return { time, sizes }
+}
