@@ -15,6 +15,7 @@ export type StageName =
   | 'seal'
   | 'verify'
   | 'publish'
+  | 'retention'
   | 'open-archive'
   | 'extract'
   | 'finish-restore'
