@@ -3,10 +3,12 @@ import { addAudit } from './commands/audit.ts'
 import { addBackup } from './commands/backup.ts'
 import { addCancel } from './commands/cancel.ts'
 import { addDelete } from './commands/delete.ts'
+import { addFreeze } from './commands/freeze.ts'
 import { addList } from './commands/list.ts'
 import { addLog } from './commands/log.ts'
 import { addProfiles } from './commands/profiles.ts'
 import { addRestore } from './commands/restore.ts'
+import { addRetention } from './commands/retention.ts'
 import { addScript } from './commands/script.ts'
 import { addServe } from './commands/serve.ts'
 import { addShow } from './commands/show.ts'
@@ -54,7 +56,7 @@ export function buildProgram(session: Session, version: string): Command {
       outputError: () => undefined,
     })
   const add = [addBackup, addStep, addRestore, addVerify, addList, addShow, addLog, addCancel, addDelete]
-  const more = [addProfiles, addScript, addUser, addToken, addAudit, addServe]
+  const more = [addFreeze, addRetention, addProfiles, addScript, addUser, addToken, addAudit, addServe]
   for (const one of [...add, ...more]) one(program, session)
   return program
 }

@@ -1,4 +1,5 @@
-import type { JobQuery, ProfileOverrides } from '../../engine/services.ts'
+import type { JobQuery, ProfileOverrides, Removable, RetentionPreview } from '../../engine/services.ts'
+import type { RetentionPolicy } from '../../engine/spec.ts'
 import { createApp } from '../../app.ts'
 import type { App } from '../../app.ts'
 import { complaintOf, overridesSchema } from '../../engine/profile-schema.ts'
@@ -52,9 +53,19 @@ export class EmbeddedBackend implements Backend {
     return stateOf(await this.#engine.cancel(number))
   }
 
-  async remove(number: number): Promise<void> {
+  async remove(number: number, what: Removable): Promise<void> {
     this.#note('backup.delete', `job:${number}`)
-    return this.#engine.remove(number)
+    return this.#engine.remove(number, what)
+  }
+
+  async freeze(number: number, frozen: boolean): Promise<void> {
+    this.#note('backup.freeze', `job:${number}`)
+    await this.#engine.freeze(number, frozen)
+  }
+
+  async previewRetention(profile: number, policy?: RetentionPolicy): Promise<RetentionPreview> {
+    const saved = this.#app.services.profiles.get(profile)
+    return this.#engine.previewRetention(profile, policy ?? saved.retention ?? {})
   }
 
   resolve(id: string): Promise<number> {

@@ -23,6 +23,7 @@ export function infoOf(job: JobView, artifacts: readonly ArtifactInfo[], paths: 
     createdAt: job.createdAt,
     updatedAt: job.updatedAt,
     finishedAt: job.finishedAt,
+    ...job.standing,
     comment: job.spec.comment,
     totals: { ...job.totals },
     parts: job.parts.map((part) => ({ ...part })),

@@ -1,10 +1,11 @@
 import { method, requireFresh, requireRole, type Call, type Table } from '../facade.ts'
-import type { ProfileOverrides, Services, StepOptions } from '../../engine/services.ts'
+import type { Profile, ProfileOverrides, Services, StepOptions } from '../../engine/services.ts'
 import type { DatabaseSpec, DirectorySource, JobKind } from '../../engine/spec.ts'
 import { BackupError } from '../../lib/errors.ts'
 import { accounts } from './account-methods.ts'
 import { infoOf } from './info.ts'
-import { jobOf, numberOf, numberOfKind, type JobRef } from './resolve.ts'
+import { jobObject, jobOf, numberOf, numberOfKind, requireProfile, type JobRef } from './resolve.ts'
+import { requireRetention, retention } from './retention-methods.ts'
 import * as s from './schemas.ts'
 import { stepReply, type StepReply } from './view.ts'
 
@@ -36,20 +37,6 @@ async function checkArchive(services: Services, archive: number | string, call: 
   if (typeof archive === 'number') return numberOf(services, { BackupID: archive }, call)
   if (call.session.profiles === null) return services.roots.check('archive', archive)
   throw new BackupError('FORBIDDEN', 'whoever is limited to profiles names an archive by the number of its backup')
-}
-
-/** PROFILE_NOT_FOUND, as if there were none, for a profile the caller may not see. */
-function requireProfile({ access }: Services, id: number, call: Call): void {
-  if (access.seesProfile(call.session, id)) return
-  throw new BackupError('PROFILE_NOT_FOUND', `there is no profile ${id}`, { data: { profile: id } })
-}
-
-const JOB_HANDLE = /^(\d{1,16}|\d{8}-\d{6}-\d{6,15})$/
-
-const jobObject = (reply: StepReply | null, ref: JobRef = {}): string => {
-  const handle = reply?.BackupID ?? ref.backupid ?? ref.BackupID
-  // A handle that is none of ours may be anything, a mistyped password among it.
-  return JOB_HANDLE.test(String(handle)) ? `job:${handle}` : 'job'
 }
 
 const archiveObject = ({ archive }: { archive: number | string }, reply: StepReply | null): string => {
@@ -107,7 +94,12 @@ const profiles = {
     trail: { event: 'profile.save', object: ({ id }, saved) => `profile:${saved?.id ?? id ?? 'new'}` },
     params: s.savedProfile,
     result: s.profileSchema,
-    run: (services, profile) => services.profiles.save(checkPlaces(services, profile)),
+    run(services, profile, call) {
+      const { id } = profile
+      const present = (): Profile | undefined => services.profiles.list().find((known) => known.id === id)
+      requireRetention(services, call, profile.retention, () => present()?.retention)
+      return services.profiles.save(checkPlaces(services, profile))
+    },
   }),
   deleteProfile: method({
     role: 'admin',
@@ -133,6 +125,7 @@ const backups = {
       requireProfile(services, profile, call)
       if (call.session.profiles !== null && (overrides?.sources ?? overrides?.output) !== undefined)
         throw new BackupError('FORBIDDEN', 'whoever is limited to profiles cannot replace their sources and output')
+      requireRetention(services, call, overrides?.retention, () => services.profiles.get(profile).retention)
       const checked: ProfileOverrides = checkPlaces(services, overrides ?? {})
       const spec = services.profiles.plan(profile, {
         ...(description === undefined ? {} : { description }),
@@ -192,14 +185,14 @@ const backups = {
   }),
   deleteBackup: method({
     role: 'admin',
-    summary: 'Removes an ended job: its record and the files it made.',
+    summary: 'Removes an ended job: the files it made, its record, or both.',
     fresh: 'login',
     trail: { event: 'backup.delete', object: (ref) => jobObject(null, ref), first: true },
-    params: s.jobRef,
+    params: s.deleteBackup,
     result: s.removed,
-    async run(services, ref, call) {
+    async run(services, { what, ...ref }, call) {
       const number = await numberOf(services, ref, call)
-      await services.engine.remove(number)
+      await services.engine.remove(number, what)
       return { removed: number }
     },
   }),
@@ -257,4 +250,12 @@ const verifications = {
 }
 
 /** Every method of this wire; `rpc.discover` is added by the server, since it describes these. */
-export const methods: Table = { ...about, ...profiles, ...backups, ...restores, ...verifications, ...accounts }
+export const methods: Table = {
+  ...about,
+  ...profiles,
+  ...backups,
+  ...retention,
+  ...restores,
+  ...verifications,
+  ...accounts,
+}

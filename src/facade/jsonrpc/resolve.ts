@@ -3,6 +3,7 @@ import type { JobKind } from '../../engine/spec.ts'
 import type { Services } from '../../engine/services.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { Call } from '../facade.ts'
+import type { StepReply } from './view.ts'
 
 export interface JobRef {
   backupid?: string | number
@@ -64,4 +65,19 @@ export async function numberOfKind(services: Services, ref: JobRef, kind: JobKin
       data: { number, kind: job.kind },
     })
   return number
+}
+
+/** PROFILE_NOT_FOUND, as if there were none, for a profile the caller may not see. */
+export function requireProfile({ access }: Services, id: number, call: Call): void {
+  if (access.seesProfile(call.session, id)) return
+  throw new BackupError('PROFILE_NOT_FOUND', `there is no profile ${id}`, { data: { profile: id } })
+}
+
+const JOB_HANDLE = /^(\d{1,16}|\d{8}-\d{6}-\d{6,15})$/
+
+/** The job as the audit trail names it. */
+export const jobObject = (reply: StepReply | null, ref: JobRef = {}): string => {
+  const handle = reply?.BackupID ?? ref.backupid ?? ref.BackupID
+  // A handle that is none of ours may be anything, a mistyped password among it.
+  return JOB_HANDLE.test(String(handle)) ? `job:${handle}` : 'job'
 }
