@@ -163,7 +163,7 @@ function keepByRules(
   // Not from now on: a clock that has jumped ahead would make all of them old (R34).
   const earlier = sorted.filter(({ number }) => number !== current)
   const last = earlier.find(({ complete }) => complete) ?? earlier[0]
-  const oldest = Math.min(now, last?.time ?? now) - keepWithinDays * DAY
+  const oldest = (last?.time ?? now) - keepWithinDays * DAY
   for (const candidate of counted) if (candidate.time >= oldest) kept.add(candidate, 'within')
 }
 

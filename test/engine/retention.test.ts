@@ -115,7 +115,7 @@ describe('what a policy keeps', () => {
     const decision = on(all, { keepLast: 1, keepDaily: 2, keepMonthly: 2, keepYearly: 2, keepWithinDays: 1 })
     expect(why(decision, 1)).toEqual(['yearly'])
     expect(why(decision, 2)).toEqual(['monthly'])
-    expect(why(decision, 3)).toEqual(['daily'])
+    expect(why(decision, 3)).toEqual(['daily', 'within'])
     expect(why(decision, 4)).toEqual(['within'])
     expect(why(decision, 5)).toEqual(['newest', 'last', 'daily', 'monthly', 'yearly', 'within'])
     expect(why(on(all, { keepLast: 1 }), 1)).toEqual(['superseded'])
