@@ -67,7 +67,7 @@ export class Removal {
     // A kill before the rename leaves a record without a log, which can be deleted again; after it the job is gone.
     replaceFile(disk, paths.last, Buffer.from(String(Math.max(number, this.#store.lastNumber()))))
     disk.rename(paths.job(number), paths.removed(number))
-    syncFolder(disk, paths.jobs)
+    syncFolder(disk, paths.jobs) // its failure is told; that of the sweep is not
     this.sweep()
   }
 
@@ -75,7 +75,10 @@ export class Removal {
   sweep(): void {
     const { disk, paths } = this.#store.deps
     try {
-      for (const number of this.#store.removed()) removeTree(disk, paths.removed(number))
+      const removed = this.#store.removed()
+      // Whoever renamed them may have died before that was durable, and now they are not found any more.
+      if (removed.length > 0) syncFolder(disk, paths.jobs)
+      for (const number of removed) removeTree(disk, paths.removed(number))
     } catch (error) {
       if (errnoOf(error) === undefined) throw error
     }

@@ -122,7 +122,7 @@ const crashes = (
 describe('while older backups are removed', () => {
   it.each([
     ['whole', 1000],
-    ['each', 60],
+    ['each', 25],
   ] as const)(
     'a process dies at any call (slices: %s): the next ones remove what goes, and nothing else',
     { timeout: 600_000 },
@@ -135,7 +135,7 @@ describe('while older backups are removed', () => {
   )
 
   it('the power fails at any call, and whoever takes over dies too', { timeout: 3_600_000 }, async () => {
-    await enumerateFaults(crashes('whole', ['power', 'twice'], 40))
+    await enumerateFaults(crashes('whole', ['power', 'twice'], 14))
   })
 
   it('a call fails: the backup is complete, and nothing is gone that stays', { timeout: 3_600_000 }, async () => {
@@ -149,7 +149,7 @@ describe('while older backups are removed', () => {
       },
       kinds,
       closes: true,
-      ...(LONG ? {} : { points: 25 }),
+      ...(LONG ? {} : { points: 12 }),
     })
   })
 })
