@@ -143,6 +143,8 @@ export interface Engine {
   close(): Promise<void>
 }
 
+export type { KeptBy, RemovedFor } from './retention.ts'
+
 export type Removable = 'files' | 'record' | 'both'
 
 export interface RetentionPreview {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { profileIdSchema, retentionSchema } from '../../engine/profile-schema.ts'
-import type { KeptBy, RemovedFor } from '../../engine/retention.ts'
+import type { KeptBy, RemovedFor } from '../../engine/services.ts'
 import { handle } from './schemas.ts'
 
 /** Parameters and results of what decides about finished backups. */
