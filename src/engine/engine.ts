@@ -3,12 +3,13 @@ import { createFileOnce, removeTree } from '../lib/durable-file.ts'
 import { Events } from '../lib/events.ts'
 import type { Catalogue } from './catalogue.ts'
 import { House } from './house.ts'
-import { isEnded, type JobView } from './job.ts'
+import { isEnded, type JobView, type Part } from './job.ts'
 import { readLog } from './log.ts'
 import { checkOrder } from './order.ts'
+import { readParts } from './part-list.ts'
 import { planOf, specFor } from './plans.ts'
 import { preview } from './preview.ts'
-import { checkHasFiles, Removal } from './removal.ts'
+import { checkEnded, Removal } from './removal.ts'
 import type { StepRunner } from './runner.ts'
 import type {
   ArtifactInfo,
@@ -163,17 +164,14 @@ export class RatchetEngine implements Engine {
   async remove(number: number, what: Removable = 'both'): Promise<void> {
     this.#removal.sweep()
     const job = this.#view(number)
-    if (!isEnded(job)) throw new BackupError('JOB_RUNNING', `backup ${number} has not ended (${job.status})`)
+    checkEnded(job)
     await this.#finish(job) // what a killed process left in the output would have no owner any more
     await this.#removal.remove(job, what, () => this.#unended())
     if (what !== 'files') this.#deps.catalogue.remove(number)
   }
 
   async freeze(number: number, frozen: boolean): Promise<JobView> {
-    const job = this.#view(number)
-    if (!isEnded(job)) throw new BackupError('JOB_RUNNING', `backup ${number} has not ended (${job.status})`)
-    checkHasFiles(job)
-    this.#shelf.fates.freeze(number, frozen)
+    this.#removal.freeze(this.#view(number), frozen)
     return this.#view(number)
   }
 
@@ -191,6 +189,15 @@ export class RatchetEngine implements Engine {
     const job = this.#view(number)
     if (job.standing?.filesRemoved !== undefined) return []
     return this.#shelf.published(job).map(({ name, path, size, sha256 }) => ({ name, path, size, sha256 }))
+  }
+
+  async parts(number: number): Promise<readonly Part[]> {
+    const { disk, paths } = this.#deps.store.deps
+    for (let attempt = 0; attempt < 10; attempt++) {
+      const parts = readParts(disk, paths, this.#view(number))
+      if (parts !== null) return parts
+    }
+    throw new BackupError('STATE_DAMAGED', `the list of participants of backup ${number} is missing or cut short`)
   }
 
   async log(number: number, from = 1, limit = 1000): Promise<{ lines: LogLine[]; next: number; total: number }> {
@@ -220,19 +227,10 @@ export class RatchetEngine implements Engine {
       const job = tryRead(store, number)
       if (job === null) continue
       await this.#finish(job)
-      await this.#finishRemoval(job)
+      await this.#removal.finish(job, () => this.#unended())
     }
     this.#removeUnborn()
     return swept
-  }
-
-  async #finishRemoval(job: JobView): Promise<void> {
-    try {
-      await this.#removal.finish(job, () => this.#unended())
-    } catch (error) {
-      // Out of reach or in use: whoever deletes it again, or retention, goes on with it.
-      if (!(error instanceof BackupError)) throw error
-    }
   }
 
   /** Folders of jobs whose creator died before their first record: nobody has ever been told of them. */

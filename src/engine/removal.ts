@@ -3,7 +3,7 @@ import { removeIfThere, removeTree, replaceFile, syncFolder } from '../lib/durab
 import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
 import { WarmHash } from '../lib/resumable-hash.ts'
 import { isFrozen } from './fate.ts'
-import type { FilesRemoved, JobView } from './job.ts'
+import { isEnded, type FilesRemoved, type JobView } from './job.ts'
 import type { Removable } from './services.ts'
 import { isFinished, removalStart, type Shelf } from './shelf.ts'
 import type { JobStore } from './store.ts'
@@ -30,10 +30,20 @@ export class Removal {
     if (what !== 'files') this.#record(job.number, job.house)
   }
 
-  /** Ends a removal of files that was cut short. */
+  /** A frozen backup stays until it is unfrozen. JOB_RUNNING, BAD_REQUEST, ARCHIVE_NOT_FOUND. */
+  freeze(job: JobView, frozen: boolean): void {
+    checkEnded(job)
+    checkHasFiles(job)
+    this.#shelf.fates.freeze(job.number, frozen)
+  }
+
+  /** Ends a removal of files that was cut short. Out of reach or in use, it waits for retention or the next call. */
   async finish(job: JobView, readers: () => Iterable<number>): Promise<void> {
-    if (isFinished(job) && this.#shelf.fates.of(job.number).state === 'going') {
-      await this.#files(job, ON_REQUEST, readers, false)
+    try {
+      const begun = isFinished(job) && this.#shelf.fates.of(job.number).state === 'going'
+      if (begun) await this.#files(job, ON_REQUEST, readers, false)
+    } catch (error) {
+      if (!(error instanceof BackupError)) throw error
     }
   }
 
@@ -87,8 +97,14 @@ export class Removal {
 
 const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT'])
 
-/** BAD_REQUEST, ARCHIVE_NOT_FOUND. */
-export function checkHasFiles({ number, kind, status }: JobView): void {
+/** JOB_RUNNING. */
+export function checkEnded({ number, status }: JobView): void {
+  if (!isEnded({ status })) {
+    throw new BackupError('JOB_RUNNING', `backup ${number} has not ended (${status})`, { data: { number } })
+  }
+}
+
+function checkHasFiles({ number, kind, status }: JobView): void {
   if (kind !== 'backup') throw new BackupError('BAD_REQUEST', `job ${number} is a ${kind}: only backups have files`)
   if (status !== 'completed') {
     throw new BackupError('ARCHIVE_NOT_FOUND', `backup ${number} is ${status}; it has no archive`, { data: { number } })

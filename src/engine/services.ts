@@ -1,5 +1,5 @@
 import type { Events } from '../lib/events.ts'
-import type { Job, JobStatus, JobView, Standing, Warning } from './job.ts'
+import type { Job, JobStatus, JobView, Part, Standing, Warning } from './job.ts'
 import type { Amount, KeptBy, RemovedFor } from './retention.ts'
 import type { Access, Accounts, Audit, Scope } from './who.ts'
 import type { BackupSpec, BackupType, DatabaseSpec, JobKind, Pacing, RetentionPolicy, SourceSpec } from './spec.ts'
@@ -137,6 +137,8 @@ export interface Engine {
   /** What the policy would remove of this profile's backups right now. Changes nothing. */
   previewRetention(profile: number, policy: RetentionPolicy): Promise<RetentionPreview>
   artifacts(number: number): Promise<ArtifactInfo[]>
+  /** Each source and database with its verdict, in the order of the spec. */
+  parts(number: number): Promise<readonly Part[]>
   log(number: number, from?: number, limit?: number): Promise<{ lines: LogLine[]; next: number; total: number }>
   readonly events: Events<EngineEvents>
   /** Waits for running steps (bounded by their slices) and releases everything. */

@@ -5,7 +5,7 @@ import { BackupError, errnoOf } from '../lib/errors.ts'
 import type { WarmHash } from '../lib/resumable-hash.ts'
 import { readArtifacts } from './artifacts.ts'
 import { Fates, standingOf, type Fate } from './fate.ts'
-import { isEnded, outcome, type FilesRemoved, type Job, type JobView, type Standing } from './job.ts'
+import { hasFailedParts, isEnded, type FilesRemoved, type Job, type JobView, type Standing } from './job.ts'
 import { JobReader } from './job-reader.ts'
 import type { JobPaths } from './paths.ts'
 import { isThere, removePublished, type PublishedFile, type RemovalPosition } from './published.ts'
@@ -74,7 +74,7 @@ export class Shelf {
     const going = fate.state === 'going'
     if (fate.state === 'gone' || (!going && !this.#isWhole(job))) return null
     const { number, createdAt: time, artifacts } = job
-    const complete = outcome(job) !== 'partial'
+    const complete = !hasFailedParts(job)
     return { number, time, bytes: artifacts.bytes, complete, frozen: fate.state === 'frozen', going }
   }
 

@@ -1,3 +1,4 @@
+import { hasFailedParts } from '../engine/job.ts'
 import { decide, refusalText, totalsOf, type Candidate, type Decision, type RemovedFor } from '../engine/retention.ts'
 import type { Finding, OlderBackups, RemovalPosition } from '../engine/shelf.ts'
 import type { Stage, StageContext, Steps } from '../engine/stage.ts'
@@ -59,7 +60,9 @@ export const retentionStage = (parts: Pick<BackupParts, 'olderBackups'>): Stage 
       if (slot.done === null) yield* judge(ctx, older, slot)
       yield* carryOut(ctx, older, slot)
     } catch (error) {
-      ctx.warn('retention', `removing older backups ended early: ${reasonOf(error)}`)
+      if (error instanceof BackupError && error.code === 'LEASE_LOST') throw error
+      const reason = error instanceof Error ? error.message : String(error)
+      ctx.warn('retention', `removing older backups ended early: ${reason}`)
     }
     if (slot.removed > 0) ctx.log('info', `retention: ${slot.removed} backup(s) removed, ${slot.bytes} bytes`)
     for (const name of [SURVEY, VERDICTS]) ctx.drop(name)
@@ -69,7 +72,7 @@ export const retentionStage = (parts: Pick<BackupParts, 'olderBackups'>): Stage 
 
 const HASH = 'retention-hash'
 
-/** Errors of the disk, and those we know; what is neither is a fault of ours, and a lost lease ends the step. */
+/** Of an error that concerns one older backup; any other ends the removal. */
 function reasonOf(error: unknown): string {
   if (error instanceof BackupError ? error.code === 'LEASE_LOST' : errnoOf(error) === undefined) throw error
   return error instanceof Error ? error.message : ''
@@ -96,9 +99,8 @@ async function* judge(ctx: StageContext, older: OlderBackups, slot: RetentionSlo
 
 /** This very backup, all but ended: its files have their names. */
 function ownCandidate({ job }: StageContext): Candidate {
-  const complete = job.parts.every(({ status }) => status !== 'failed')
   const { number, createdAt: time, artifacts } = job
-  return { number, time, bytes: artifacts.bytes, complete, frozen: false, going: false }
+  return { number, time, bytes: artifacts.bytes, complete: !hasFailedParts(job), frozen: false, going: false }
 }
 
 function note(ctx: StageContext, slot: RetentionSlot, { verdicts, refused }: Decision): void {
