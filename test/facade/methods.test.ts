@@ -281,6 +281,8 @@ test('roles: what each method needs', () => {
     getBackupInfo: 'viewer',
     getLog: 'viewer',
     deleteBackup: 'admin',
+    freezeBackup: 'operator',
+    previewRetention: 'viewer',
     startRestore: 'restorer',
     stepRestore: 'restorer',
     startVerify: 'operator',

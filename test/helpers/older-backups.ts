@@ -44,8 +44,7 @@ export function putOlder(disk: Disk, older: Older, folders: Folders = MEMORY): v
   const paths = jobPaths(folders.data)
   const spec = older.spec ?? sampleSpec({ profile: older.profile ?? 1, output: folders.out })
   const text = JSON.stringify(spec)
-  ensureFolder(disk, paths.side(number, 1))
-  ensureFolder(disk, folders.out)
+  for (const folder of [paths.jobs, paths.job(number), paths.side(number, 1), folders.out]) makeFolder(disk, folder)
   putFile(disk, paths.spec(number), text)
   const backup = spec.kind === 'backup' && status === 'completed'
   const lines = backup ? files.map((content, index) => publish(disk, olderFile(number, index, folders), content)) : []
@@ -64,6 +63,16 @@ export function putOlder(disk: Disk, older: Older, folders: Folders = MEMORY): v
     ...(older.partial ? { parts: [part] } : {}),
   }
   putFile(disk, paths.state(number, 1), encodeRecord(record))
+}
+
+/** Not durable: whoever writes thousands settles the disk once. */
+function makeFolder(disk: Disk, folder: string): void {
+  try {
+    disk.mkdir(folder, 0o700)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return ensureFolder(disk, folder)
+    if (errnoOf(error) !== 'EEXIST') throw error
+  }
 }
 
 /** A verification of an archive that has not ended, or has. */
