@@ -53,6 +53,8 @@ export class Removal {
       if (state !== 'going') return
       using warm = new WarmHash()
       for await (const _ of this.#shelf.unlink(job, removalStart(), warm)) await turn() // others are served meanwhile
+      // Where the record goes next, room for one more note may not be there.
+      if (!whole) this.#shelf.bury(job.number)
     } catch (error) {
       throw asBackupError(error, `the files of backup ${job.number} cannot be removed`, 'OUTPUT_UNWRITABLE')
     }

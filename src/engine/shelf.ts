@@ -104,7 +104,11 @@ export class Shelf {
   /** After `condemn`. Yields where it may be left and begun again. */
   async *unlink(job: JobView, position: RemovalPosition, warm: WarmHash): AsyncGenerator<void, void, void> {
     yield* removePublished(this.#disk, this.published(job), position, warm)
-    this.fates.bury(job.number)
+  }
+
+  /** After `unlink`. */
+  bury(number: number): void {
+    this.fates.bury(number)
   }
 
   #isUntouched(job: JobView): boolean {
@@ -150,7 +154,7 @@ export class Shelf {
 }
 
 /** What retention needs of it. */
-export type OlderBackups = Pick<Shelf, 'numbers' | 'read' | 'look' | 'candidate' | 'condemn' | 'unlink'>
+export type OlderBackups = Pick<Shelf, 'numbers' | 'read' | 'look' | 'candidate' | 'condemn' | 'unlink' | 'bury'>
 
 /** A backup that has files, or had them. */
 export const isFinished = ({ kind, status }: Pick<Job, 'kind' | 'status'>): boolean =>

@@ -160,6 +160,7 @@ async function* removeOne(
     if (state === 'going') {
       const warm = ctx.keep(HASH, () => new WarmHash())
       for await (const _ of older.unlink(job, slot.position, warm)) yield progress
+      older.bury(number)
     }
   } catch (error) {
     if (error instanceof BackupError && HARMLESS.has(error.code)) {
