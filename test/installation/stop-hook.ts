@@ -20,7 +20,7 @@ for (const name of '${CALLS}'.split(' ')) {
     if (STOP_HOW === 'full' && name !== 'writeSync') return call(...args)
     if (left-- !== 0) return call(...args)
     if (STOP_HOW === 'full') throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
-    if (name === 'writeSync' && args[1].length > 1) call(args[0], args[1].subarray(0, args[1].length >> 1))
+    if (name === 'writeSync' && args[1].length > 1) call(args[0], args[1].slice(0, args[1].length >> 1))
     process.kill(process.pid, 'SIGKILL')
   }
 }
