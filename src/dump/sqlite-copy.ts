@@ -5,7 +5,7 @@ import { isSqlite, readHeader, SQLITE_SIDE_FILES, usesWal } from '../lib/sqlite-
 import type { DumpEnd } from './dumper.ts'
 import { DatabaseFault, faultOf, isBusy, isFull, resultOf, SQLITE } from './faults.ts'
 import type { CopyTrouble } from './messages.ts'
-import { finishCopy } from './sqlite-finish.ts'
+import { BREAKS_RULES, finishCopy } from './sqlite-finish.ts'
 import { copyLive } from './sqlite-live.ts'
 import { sideFile, statOf, type CopyOrder, type CopyWorld } from './sqlite-order.ts'
 import { copyQuiet } from './sqlite-quiet.ts'
@@ -26,6 +26,7 @@ export async function copyDatabase(order: CopyOrder, world: CopyWorld): Promise<
     const first = await copyAndCheck(order, world, notes)
     // Torn by something that no lock keeps out, or damaged as it lies there: the second copy tells.
     const copy = damageOf(first.facts) === null ? first : await copyAndCheck(order, world, notes)
+    if (copy.facts?.integrity.startsWith(BREAKS_RULES) === true) notes.push(copy.facts.integrity)
     return { ok: true, ...copy, notes }
   } catch (error) {
     removeCopy(world.disk, order.to)

@@ -4,8 +4,8 @@ export interface DatabaseFacts {
   /** All tables are from one moment. */
   readonly consistency: 'snapshot'
   /**
-   * `ok`; `not checked: …`: tables that need functions which only their own program has; `damaged: …`: what the check
-   * found. The copy is as good as the original then.
+   * `ok`, perhaps with more words; `not checked: …`: tables that need functions which only their own program has;
+   * `damaged: …`: what the check found. The copy is as good as the original then.
    */
   readonly integrity: string
   /** Rows by table; null: counting took too long. */
