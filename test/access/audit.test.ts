@@ -55,7 +55,14 @@ describe('the trail', () => {
     })
     for (const from of [1, 2, 700, 1499, 1500]) expect(trail.read(from, 2).entries[0]?.seq).toBe(from)
     expect(trail.read(1501, 5).entries).toEqual([])
-    expect(trail.verify()).toEqual({ ok: true, entries: 1500, line: null, reason: '', head: trail.head()?.entry.hash })
+    expect(trail.verify()).toEqual({
+      ok: true,
+      entries: 1500,
+      file: null,
+      line: null,
+      reason: '',
+      head: trail.head()?.entry.hash,
+    })
     for (const name of disk.readdir('/data/audit'))
       expect(disk.lstat(`/data/audit/${name.toString()}`).mode & 0o077).toBe(0)
     expect(disk.readdir('/data/audit').length).toBeLessThan(6)

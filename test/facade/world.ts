@@ -40,15 +40,22 @@ export interface WorldOptions extends FakeOptions {
   /** Limits of traffic and guessing, where the defaults are in a test's way. */
   access?: Pick<AccessOptions, 'traffic' | 'guard'>
   trustedProxies?: readonly string[]
+  behindTlsProxy?: boolean
+  /** Without a user: nobody has set the server up yet. */
+  bare?: boolean
 }
 
 /** Hashing that takes no time: what a password costs is measured elsewhere. */
 export const CHEAP = { memory: 64, passes: 1 }
 
+/** Password of the user `first`. */
+export const FIRST = 'the very first one'
+
 const FOLDERS = ['sources', 'outputs', 'restores', 'archives'] as const
 
 export async function openWorld(options: WorldOptions = {}): Promise<World> {
-  const { clock = systemClock, listen: listening = {}, access: limits = {}, trustedProxies = [], ...fake } = options
+  const { clock = systemClock, listen: listening = {}, access: limits = {}, trustedProxies = [], ...rest } = options
+  const { behindTlsProxy = false, bare = false, ...fake } = rest
   const folder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'ratchet-facade-')))
   for (const name of FOLDERS) fs.mkdirSync(path.join(folder, name))
   const { token } = openToken(realDisk, folder)
@@ -60,7 +67,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     dataDir: folder,
     hostToken: () => token,
     passwordCost: CHEAP,
-    traffic: { requestsPerMinute: 1_000_000, ...limits.traffic },
+    traffic: { requestsPerMinute: 1_000_000, startsPerMinute: 1_000_000, ...limits.traffic },
     ...(limits.guard === undefined ? {} : { guard: limits.guard }),
   })
   const services: Services = {
@@ -77,10 +84,12 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     audit: opened.audit,
     version: '9.9.9',
   }
+  if (!bare) await opened.accounts.saveUser({ name: 'first', role: 'admin', password: FIRST })
   const internal: World['internal'] = []
   const app = createHttpApp({
     services,
     trustedProxies,
+    behindTlsProxy,
     hosts: ['backup.example'],
     report: (id, error) => void internal.push({ id, error }),
     newId: () => 'fault-id',
