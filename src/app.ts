@@ -98,7 +98,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const services: Services = {
     engine,
     profiles,
-    roots: createRoots(disk, settings.roots),
+    roots: createRoots(disk, () => loadSettings(disk, dataDir).roots),
     access: opened.access,
     accounts: opened.accounts,
     audit: opened.audit,

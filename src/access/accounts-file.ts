@@ -128,7 +128,7 @@ export class AccountsFile {
   #put(before: Revision | null, after: AccountsData): Revision | null {
     try {
       if (before === null) ensureFolder(this.#disk, this.folder)
-      const put = this.#reserve.spend(() => this.#revisions.put(before, after))
+      const put = this.#reserve.put(this.#revisions, before, after)
       this.#reserve.keep()
       return put
     } catch (error) {

@@ -58,8 +58,7 @@ export class AuditTrail implements Audit {
 
   note(event: AuditEvent): void {
     try {
-      for (let left = TRIES; left > 0; left--)
-        if (this.#reserve.spend(() => this.#append(event))) return this.#reserve.keep()
+      for (let left = TRIES; left > 0; left--) if (this.#append(event)) return this.#reserve.keep()
     } catch (error) {
       if (errnoOf(error) === undefined) throw error
       throw asBackupError(error, `cannot write the audit trail in ${this.folder}`, 'OUTPUT_UNWRITABLE')
@@ -95,7 +94,7 @@ export class AuditTrail implements Audit {
     const head = this.head()
     if (head === null) ensureFolder(this.#disk, this.folder)
     const first = head?.first ?? 1
-    const { state, end } = this.#prepare(head, first)
+    const { state, end } = this.#reserve.spend(() => this.#prepare(head, first))
     if (state === 'whole') return this.#commit(event, head, this.#placeAfter(head, { first, end }))
     this.#commit(mending(state, head?.entry.seq ?? 0), head, { first, end })
     return false
@@ -135,7 +134,8 @@ export class AuditTrail implements Audit {
   #commit(event: AuditEvent, before: Head | null, { first, end }: Place): boolean {
     const seq = (before?.entry.seq ?? 0) + 1
     const entry = makeEntry(seq, this.#clock.wall(), before?.entry.hash ?? FIRST_PREV, event)
-    if (this.#heads.put(before?.revision ?? null, { first, offset: end, entry }) === null) return false
+    const value = { first, offset: end, entry }
+    if (this.#reserve.put(this.#heads, before?.revision ?? null, value) === null) return false
     try {
       const fd = this.#open(first)
       try {

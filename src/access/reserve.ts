@@ -1,9 +1,10 @@
 import { writeFully, type Disk } from '../lib/disk.ts'
 import { removeIfThere } from '../lib/durable-file.ts'
 import { errnoOf } from '../lib/errors.ts'
+import type { Revision, Revisions } from '../lib/revisions.ts'
 
 /** Not zeros, which some file systems store as nothing. Enough for dozens of entries or changes. */
-const FILLED = Buffer.alloc(256 * 1024, 'reserve\n')
+const FILLED = Buffer.alloc(32 * 1024, 'reserve\n')
 
 /**
  * Room for small files on a full disk: whoever deletes to make room has to be written down first. A file that is given
@@ -27,6 +28,18 @@ export class Reserve {
       if (!isDiskFull(error) || !this.#giveUp()) throw error
       return work()
     }
+  }
+
+  /** The same for a new revision, which cannot be put twice: the first time it may have counted, and only not been sure to last. */
+  put(revisions: Revisions, before: Revision | null, value: unknown): Revision | null {
+    let tries = 0
+    const put = this.spend(() => {
+      tries++
+      return revisions.put(before, value)
+    })
+    if (put !== null || tries === 1) return put
+    const found = revisions.read()
+    return JSON.stringify(found?.value) === JSON.stringify(value) ? found : null
   }
 
   /** Makes the reserve where there is none; on a full disk there will be none. */

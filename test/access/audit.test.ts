@@ -27,6 +27,8 @@ const event = (name: string): AuditEvent => ({
 function dataDisk(): MemoryDisk {
   const disk = new MemoryDisk()
   disk.mkdir('/data', 0o700)
+  disk.mkdir('/data/audit', 0o700)
+  disk.close(disk.open('/data/audit/reserve', 'create')) // filling it is for `disk-full.test.ts`
   return disk.powerCut('keep')
 }
 

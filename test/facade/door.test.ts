@@ -49,7 +49,7 @@ describe('before anybody has set the server up (S-AUTH-1)', () => {
   })
 
   test('a wrong token, one used, one of two at once: refused; then strangers get 401', async () => {
-    await using world = await openWorld({ bare: true })
+    await using world = await openWorld({ bare: true, access: { guard: { free: 100 } } })
     const token = world.opened.setup()?.token ?? ''
     const wrong = await send(world, '/rpc', JSON_BODY, setUp(`ratchet_setup_000000000000_${'A'.repeat(43)}`))
     expect(wrong.body).toContain('"code":"FORBIDDEN"')

@@ -95,4 +95,4 @@ test('no secret in the audit trail, in the users file or in a list, whatever it 
   const answers = [...first, ...spoken].join('\n')
   for (const secret of stored) expect(answers).not.toContain(secret)
   expect(world.services.audit.verify().ok).toBe(true)
-}, 60_000)
+}, 120_000)

@@ -15,6 +15,8 @@ import { FakeEngine, type FakeOptions } from './fake-engine.ts'
 /** A listening server over a fake engine, with real access, settings and folders in a temporary place. */
 export interface World extends AsyncDisposable {
   readonly folder: string
+  /** As the settings name them; may be changed. */
+  readonly roots: Record<(typeof FOLDERS)[number], string[]>
   readonly engine: FakeEngine
   readonly services: Services
   readonly token: string
@@ -60,7 +62,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
   for (const name of FOLDERS) fs.mkdirSync(path.join(folder, name))
   const { token } = openToken(realDisk, folder)
   const engine = new FakeEngine(fake)
-  const [sources, outputs, restores, archives] = FOLDERS.map((name) => [path.join(folder, name)])
+  const roots = Object.fromEntries(FOLDERS.map((name) => [name, [path.join(folder, name)]])) as World['roots']
   const opened = openAccess({
     disk: realDisk,
     clock,
@@ -73,12 +75,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
   const services: Services = {
     engine,
     profiles: createProfiles({ disk: realDisk, clock, folder, host: 'box' }),
-    roots: createRoots(realDisk, {
-      sources: sources ?? [],
-      outputs: outputs ?? [],
-      restores: restores ?? [],
-      archives: archives ?? [],
-    }),
+    roots: createRoots(realDisk, () => roots),
     access: opened.access,
     accounts: opened.accounts,
     audit: opened.audit,
@@ -103,6 +100,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     })
   return {
     folder,
+    roots,
     engine,
     services,
     token,
