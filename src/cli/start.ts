@@ -19,14 +19,8 @@ function silenceExperimental(): void {
   })
 }
 
-/** A token given as an argument would stand in every list of processes for as long as we run. */
-function hideArguments(argv: readonly string[]): void {
-  if (argv.some((word) => word.startsWith('--token'))) process.title = 'ratchet'
-}
-
 /** The command line as a process: runs it and sets the exit code. */
 export async function start(argv: readonly string[]): Promise<void> {
-  hideArguments(argv)
   silenceExperimental()
   ignoreClosedPipe(process.stdout)
   ignoreClosedPipe(process.stderr)

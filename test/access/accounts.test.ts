@@ -315,3 +315,18 @@ describe('the file', () => {
     expect(again.access.enter(HOST_TOKEN, HOME)?.name).toBe('@host')
   })
 })
+
+test('folders that have become open to others are closed at the next start', async () => {
+  const w = world()
+  await loggedIn(w, 'anna', 'viewer')
+  for (const folder of ['/data/access', '/data/audit']) {
+    const fd = w.disk.open(folder, 'dir')
+    w.disk.fchmod(fd, 0o755)
+    w.disk.close(fd)
+  }
+  openOn(w.disk.process(), w.clock)
+  for (const folder of ['/data/access', '/data/audit']) {
+    expect(w.disk.lstat(folder).mode & 0o777).toBe(0o700)
+    for (const name of w.disk.readdir(folder)) expect(w.disk.lstat(`${folder}/${name.toString()}`).mode & 0o077).toBe(0)
+  }
+})

@@ -146,3 +146,14 @@ test('a thousand starts: twenty a minute; and never more than a hundred unfinish
   expect(codeOf(await open.rpc('cancelBackup', { BackupID: 1 }))).toBe('ok')
   expect(codeOf(await open.rpc('startBackup', {}))).toBe('ok')
 })
+
+test('a list shows the beginning of a long description; the record has all of it', async () => {
+  await using world = await openWorld()
+  saveStandard(world)
+  const description = 'x'.repeat(60_000)
+  const { result } = await world.rpc('startBackup', { description })
+  const listed = (await world.rpc('listBackups', {})).result?.['jobs'] as { description: string }[]
+  expect(listed[0]?.description).toBe('x'.repeat(1000))
+  const info = await world.rpc('getBackupInfo', { BackupID: result?.['BackupID'] })
+  expect(info.result?.['description']).toBe(description)
+})

@@ -139,9 +139,10 @@ const backups = {
     summary: 'Jobs, newest first.',
     params: s.listBackups,
     result: s.jobList,
-    run(services, query, call) {
+    async run(services, query, call) {
       const seenBy = services.access.scope(call.session)
-      return services.engine.list({ ...query, ...(seenBy === undefined ? {} : { seenBy }) })
+      const { total, jobs } = await services.engine.list({ ...query, ...(seenBy === undefined ? {} : { seenBy }) })
+      return { total, jobs: jobs.map((job) => ({ ...job, description: job.description.slice(0, s.LISTED_TEXT) })) }
     },
   }),
   getBackupInfo: method({
