@@ -37,7 +37,7 @@ export const tellHsts =
     next()
   }
 
-const BEFORE_SETUP = 'this server is not set up: its first start printed the token for the method setUp'
+const BEFORE_SETUP = 'until the method setUp has made the first user, only the token file of the server counts'
 
 /** Until there is a user, whoever shows nothing gets one answer everywhere but where it says that it lives, and is set up. */
 export const checkSetUp =
