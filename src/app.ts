@@ -11,7 +11,7 @@ import type { JobView } from './engine/job.ts'
 import { systemProcesses } from './engine/owner.ts'
 import { jobPaths } from './engine/paths.ts'
 import { LEASE_GRACE } from './engine/held-job.ts'
-import { inlineRunner, type StepRunner } from './engine/runner.ts'
+import type { StepRunner } from './engine/runner.ts'
 import type { ProfileRun, Services } from './engine/services.ts'
 import { JobStore } from './engine/store.ts'
 import { WarmStore } from './engine/warm.ts'
@@ -130,7 +130,11 @@ function makeDataFolder(disk: Disk, dataDir: string): void {
 }
 
 async function inlineSteps(store: JobStore, dataDir: string, threads: number): Promise<StepRunner> {
-  const { openStages } = await import('./step-parts.ts') // a thread of its own loads them else
+  // A thread of its own loads them else.
+  const [{ openStages }, { inlineRunner }] = await Promise.all([
+    import('./step-parts.ts'),
+    import('./engine/runner.ts'),
+  ])
   const parts = openStages({ dataDir, threads })
   const runner = inlineRunner({ store, stages: parts.stages, warm: new WarmStore() })
   return {

@@ -92,6 +92,7 @@ const DOORS: readonly (readonly [what: RegExp, where: 'import' | 'code', files: 
     /^(dump|engine)\//,
     'databases are opened in a process of their own, but for our own lists',
   ],
+  [/^pino$/, 'import', /^lib\/logger\.ts$/, 'one shape for all logs, and nothing into them past the redactor'],
   [/^picomatch$/, 'import', /^lib\//, 'one kind of pattern everywhere'],
 ]
 
@@ -178,6 +179,7 @@ describe('the rules bite', () => {
     ['engine/job.ts', 'const now = new Date()'],
     ['cli/meter.ts', 'const t = performance.now()'],
     ['engine/engine.ts', "import express from 'express'"],
+    ['engine/log.ts', "import { pino } from 'pino'"],
   ])('doors: %s: %s', (path, text) => expect(doorFaults(at(path, text))).toHaveLength(1))
 
   it.each([

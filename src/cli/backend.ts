@@ -1,6 +1,14 @@
 import type { ErrorRecord } from '../lib/errors.ts'
 import type { Outcome, Totals } from '../engine/job.ts'
-import type { ArtifactInfo, JobQuery, JobSummary, LogLine, RestoreRequest, VerifyRequest } from '../engine/services.ts'
+import type {
+  ArtifactInfo,
+  JobQuery,
+  JobSummary,
+  LogPage,
+  LogQuery,
+  RestoreRequest,
+  VerifyRequest,
+} from '../engine/services.ts'
 import type { AccountStore } from './backend/accounts.ts'
 import type { JobKind, Pacing } from '../engine/spec.ts'
 
@@ -23,7 +31,7 @@ export interface Backend extends AsyncDisposable {
   resolve(id: string): Promise<number>
   list(query: JobQuery): Promise<{ total: number; jobs: JobSummary[] }>
   artifacts(number: number): Promise<ArtifactInfo[]>
-  log(number: number, from: number, limit: number): Promise<{ lines: LogLine[]; next: number; total: number }>
+  log(number: number, query: LogQuery): Promise<LogPage>
   readonly profiles: ProfileStore
   readonly accounts: AccountStore
 }

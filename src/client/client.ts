@@ -114,9 +114,9 @@ export class RatchetClient {
     return this.call('getBackupInfo', refOf(job), options)
   }
 
-  /** Lines from `from` on, counted from 1. */
-  getLog(job: t.JobHandle, from = 1, limit = 200, options?: CallOptions): Promise<t.LogPage> {
-    return this.call('getLog', { ...refOf(job), from, limit }, options)
+  /** A page of a job's log: go on at `next` until it is beyond `total`. */
+  getLog(job: t.JobHandle, query: t.LogParams = {}, options?: CallOptions): Promise<t.LogPage> {
+    return this.call('getLog', { ...refOf(job), ...query }, options)
   }
 
   deleteBackup(job: t.JobHandle, options?: CallOptions): Promise<{ removed: number }> {

@@ -1,4 +1,4 @@
-import type { JobQuery, ProfileOverrides } from '../../engine/services.ts'
+import type { JobQuery, LogQuery, ProfileOverrides } from '../../engine/services.ts'
 import { createApp } from '../../app.ts'
 import type { App } from '../../app.ts'
 import { complaintOf, overridesSchema } from '../../engine/profile-schema.ts'
@@ -69,8 +69,8 @@ export class EmbeddedBackend implements Backend {
     return this.#engine.artifacts(number)
   }
 
-  log(number: number, from: number, limit: number): ReturnType<Backend['log']> {
-    return this.#engine.log(number, from, limit)
+  log(number: number, query: LogQuery): ReturnType<Backend['log']> {
+    return this.#engine.log(number, query)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

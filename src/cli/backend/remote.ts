@@ -2,7 +2,7 @@ import { RatchetClient } from '../../client/client.ts'
 import type { BackupInfo, JobKind, ProfileInput, StepReply } from '../../client/types.ts'
 import { isEnded } from '../../engine/job.ts'
 import type { Outcome } from '../../engine/job.ts'
-import type { ArtifactInfo, JobQuery } from '../../engine/services.ts'
+import type { ArtifactInfo, JobQuery, LogQuery } from '../../engine/services.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { Backend, JobState, ProfileStore, StartRequest, StepRequest } from '../backend.ts'
 import { remoteAccounts, type AccountStore } from './accounts.ts'
@@ -80,8 +80,8 @@ export class RemoteBackend implements Backend {
     })
   }
 
-  log(number: number, from: number, limit: number): ReturnType<Backend['log']> {
-    return remoteErrors(() => this.#quick.getLog(number, from, limit))
+  log(number: number, query: LogQuery): ReturnType<Backend['log']> {
+    return remoteErrors(() => this.#quick.getLog(number, query))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,5 @@
 import { method, requireFresh, requireRole, type Call, type Table } from '../facade.ts'
-import type { ProfileOverrides, Services, StepOptions } from '../../engine/services.ts'
+import type { LogPage, ProfileOverrides, Services, StepOptions } from '../../engine/services.ts'
 import type { DatabaseSpec, DirectorySource, JobKind } from '../../engine/spec.ts'
 import { BackupError } from '../../lib/errors.ts'
 import { accounts } from './account-methods.ts'
@@ -43,6 +43,9 @@ function requireProfile({ access }: Services, id: number, call: Call): void {
   if (access.seesProfile(call.session, id)) return
   throw new BackupError('PROFILE_NOT_FOUND', `there is no profile ${id}`, { data: { profile: id } })
 }
+
+/** Where the program lies is nothing for everybody. */
+const withoutStacks = (page: LogPage): LogPage => ({ ...page, lines: page.lines.map(({ stack: _, ...line }) => line) })
 
 const JOB_HANDLE = /^(\d{1,16}|\d{8}-\d{6}-\d{6,15})$/
 
@@ -183,12 +186,14 @@ const backups = {
   }),
   getLog: method({
     role: 'viewer',
-    summary: 'Lines of the log of one job.',
+    summary: 'A page of the log of one job, by line number.',
     pace: 'work',
     params: s.getLog,
     result: s.logPage,
-    run: async (services, { from, limit, ...ref }, call) =>
-      services.engine.log(await numberOf(services, ref, call), from, limit),
+    async run(services, { from, limit, level, ...ref }, call) {
+      const page = await services.engine.log(await numberOf(services, ref, call), { from, limit, level })
+      return services.access.allows(call.session, 'admin') ? page : withoutStacks(page)
+    },
   }),
   deleteBackup: method({
     role: 'admin',
