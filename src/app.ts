@@ -20,6 +20,7 @@ import { systemClock, type Clock } from './lib/clock.ts'
 import { realDisk, type Disk } from './lib/disk.ts'
 import { ensureFolder } from './lib/durable-file.ts'
 import { asBackupError, BackupError } from './lib/errors.ts'
+import type { Logger } from './lib/logger.ts'
 import { createProfiles } from './settings/profiles.ts'
 import { createRoots } from './settings/roots.ts'
 import { loadSettings, type Settings } from './settings/settings.ts'
@@ -174,17 +175,19 @@ export interface Serving {
 /** Listens, and sweeps what was abandoned. What serves HTTP is loaded here: the command line needs none of it. */
 export async function serve(
   app: App,
-  options: { host: string; port: number; behindTlsProxy?: boolean },
+  options: { host: string; port: number; behindTlsProxy?: boolean; log?: Logger },
 ): Promise<Serving> {
   const [{ createHttpApp }, { listen }] = await Promise.all([import('./facade/http.ts'), import('./facade/listen.ts')])
   const { token, created } = app.token()
   const setup = app.setup()
   const { limits, listen: wish, allowedHosts: hosts } = app.settings
-  const http = createHttpApp({ services: app.services, hosts, trustedProxies: wish.trustedProxies })
+  const { log } = options
+  const logged = log === undefined ? {} : { log }
+  const http = createHttpApp({ services: app.services, hosts, trustedProxies: wish.trustedProxies, ...logged })
   const behindTlsProxy = options.behindTlsProxy ?? wish.behindTlsProxy
   const listening = await listen(http, { host: options.host, port: options.port, behindTlsProxy, limits })
   await app.engine.sweep()
-  const off = app.engine.events.on('finished', (job) => noteEnd(app, job))
+  const off = app.engine.events.on('finished', (job) => noteEnd(app, job, log))
   return {
     url: listening.url,
     token,
@@ -198,7 +201,8 @@ export async function serve(
 }
 
 /** The end of a job, which no call may have asked for. */
-function noteEnd(app: App, { kind, number, status, startedBy = '' }: JobView): void {
+function noteEnd(app: App, { kind, number, status, startedBy = '' }: JobView, log?: Logger): void {
+  log?.log('info', `${kind} ${number} is ${status}`, { job: number, status })
   const place = { face: '', address: '', request: '' }
   app.services.audit.note({ event: `${kind}.end`, actor: startedBy, object: `job:${number}`, result: status, ...place })
 }

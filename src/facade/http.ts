@@ -3,7 +3,9 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler, t
 import helmet from 'helmet'
 import { nanoid } from 'nanoid'
 import type { Origin, Role, Services, Session } from '../engine/services.ts'
+import { systemClock, type Clock } from '../lib/clock.ts'
 import { BackupError, type ErrorCode } from '../lib/errors.ts'
+import type { Logger } from '../lib/logger.ts'
 import { MAX_BODY, readBody } from './body.ts'
 import { markAuthenticated } from './connections.ts'
 import { NOBODY } from './facade.ts'
@@ -11,6 +13,7 @@ import { createHostCheck } from './host.ts'
 import { refusal, type ReportInternal } from './jsonrpc/errors.ts'
 import { createRpcServer, type RpcServer } from './jsonrpc/server.ts'
 import { createPeerReader, type PeerReader } from './peer.ts'
+import { reportTo, requestLog, type Asker } from './request-log.ts'
 
 export interface HttpOptions {
   readonly services: Services
@@ -18,7 +21,10 @@ export interface HttpOptions {
   readonly hosts?: readonly string[]
   /** Addresses or networks (`10.0.0.0/8`) of proxies whose X-Forwarded-For is believed; default: none. */
   readonly trustedProxies?: readonly string[]
-  /** Takes faults of the program with the id that the client was shown. */
+  /** What is asked and how it ends; default: nothing is told. */
+  readonly log?: Logger
+  readonly clock?: Clock
+  /** Takes faults of the program with the id that the client was shown; default: the log. */
   readonly report?: ReportInternal
   readonly newId?: () => string
 }
@@ -67,7 +73,8 @@ const noStore: RequestHandler = (_request, response, next) => {
 
 /** The whole HTTP face. Order matters: host, then route and method, then token, then type, then body. */
 export function createHttpApp(options: HttpOptions): Express {
-  const report: ReportInternal = options.report ?? ((id, error) => console.error(`internal error ${id}:`, error))
+  const { log = SILENT, clock = systemClock } = options
+  const report: ReportInternal = options.report ?? reportTo(log)
   const newId = options.newId ?? nanoid
   const rpc = createRpcServer({ services: options.services, report, newId })
   const enter = createEntrance(options)
@@ -83,7 +90,7 @@ export function createHttpApp(options: HttpOptions): Express {
   app.set('query parser', false)
   app.set('case sensitive routing', true)
   app.set('strict routing', true)
-  app.use(headers, noStore, checkHost(options.hosts))
+  app.use(requestLog(log, clock, ROUTES, askerOf), headers, noStore, checkHost(options.hosts))
   for (const { path, verbs } of ROUTES) {
     const route = app.route(path)
     if (verbs === 'POST') route.post(...handlers[path])
@@ -123,6 +130,15 @@ interface Visitor {
 }
 
 const visitorOf = (response: Response): Visitor => response.locals['visitor'] as Visitor // set by the entrance
+
+const SILENT: Logger = { log: () => undefined }
+
+const askerOf: Asker = (response) => {
+  const visitor = response.locals['visitor'] as Visitor | undefined
+  if (visitor === undefined) return null
+  const { address, request } = visitor.origin
+  return { user: visitor.session.name, address, ...(request === undefined ? {} : { request }) }
+}
 
 /** One body for every refusal: a missing, wrong, expired and revoked token look alike. */
 function refuseStranger(response: Response): void {
