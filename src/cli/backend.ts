@@ -9,6 +9,7 @@ import type {
   RestoreRequest,
   VerifyRequest,
 } from '../engine/services.ts'
+import type { ImportChoice, ProfileDocument } from '../engine/profile-document.ts'
 import type { AccountStore } from './backend/accounts.ts'
 import type { JobKind, Pacing } from '../engine/spec.ts'
 
@@ -41,6 +42,9 @@ export interface ProfileStore {
   get(id: number): Promise<ProfileData>
   save(profile: unknown): Promise<ProfileData>
   remove(id: number): Promise<void>
+  export(id: number): Promise<ProfileDocument>
+  /** PROFILE_EXISTS where the number is taken and nothing is chosen. */
+  import(document: ProfileDocument, choice: ImportChoice): Promise<ProfileData>
 }
 
 /** A profile as JSON; its fields are checked where it is saved. */

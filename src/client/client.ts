@@ -72,6 +72,16 @@ export class RatchetClient {
     return this.call('saveProfile', profile, options)
   }
 
+  /** A profile as a document, for `importProfile` of another server. */
+  exportProfile(id: number, options?: CallOptions): Promise<t.ProfileDocument> {
+    return this.call('exportProfile', { id }, options)
+  }
+
+  /** A number that is taken is an error unless `as` or `replace` says what to do. */
+  importProfile(document: t.ProfileDocument, choice: t.ImportChoice = {}, options?: CallOptions): Promise<t.Profile> {
+    return this.call('importProfile', { document, ...choice }, { retry: choice.replace === true, ...options })
+  }
+
   deleteProfile(id: number, options?: CallOptions): Promise<{ removed: number }> {
     return this.call('deleteProfile', { id }, options)
   }

@@ -80,6 +80,19 @@ export interface Profile {
 export type ProfileInput = Pick<Profile, 'name' | 'sources' | 'output'> &
   Partial<Omit<Profile, 'pacing'>> & { pacing?: Partial<Pacing> }
 
+export interface ProfileDocument {
+  format: 'ratchet-profile'
+  version: 1
+  profile: ProfileInput
+}
+
+export interface ImportChoice {
+  /** Number to import it under; `new`: the next free one; default: the document's own. */
+  as?: number | 'new'
+  /** Replaces a profile that has the number. */
+  replace?: boolean
+}
+
 export type ProfileOverrides = Partial<Omit<Profile, 'id' | 'name' | 'pacing'>> & { pacing?: Partial<Pacing> }
 
 export interface StartBackupParams {

@@ -1,6 +1,7 @@
 import type { JobQuery, LogQuery, ProfileOverrides } from '../../engine/services.ts'
 import { createApp } from '../../app.ts'
 import type { App } from '../../app.ts'
+import { documentOf, importable } from '../../engine/profile-document.ts'
 import { complaintOf, overridesSchema } from '../../engine/profile-schema.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { Backend, JobState, ProfileData, ProfileStore, StartRequest, StepRequest } from '../backend.ts'
@@ -25,6 +26,8 @@ export class EmbeddedBackend implements Backend {
       get: async (id) => asData(profiles.get(id)),
       save: async (profile) => asData(profiles.save(profile)),
       remove: async (id) => profiles.remove(id),
+      export: async (id) => documentOf(profiles.get(id)),
+      import: async (document, choice) => asData(profiles.save(importable(document, choice, profiles))),
     }
   }
 

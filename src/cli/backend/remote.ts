@@ -3,6 +3,7 @@ import type { BackupInfo, JobKind, ProfileInput, StepReply } from '../../client/
 import { isEnded } from '../../engine/job.ts'
 import type { Outcome } from '../../engine/job.ts'
 import type { ArtifactInfo, JobQuery, LogQuery } from '../../engine/services.ts'
+import { readDocument } from '../../engine/profile-document.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { Backend, JobState, ProfileStore, StartRequest, StepRequest } from '../backend.ts'
 import { remoteAccounts, type AccountStore } from './accounts.ts'
@@ -126,6 +127,8 @@ function profilesOf(client: RatchetClient): ProfileStore {
     // The server checks it: what a file holds is unknown here.
     save: (profile) => remoteErrors(async () => ({ ...(await client.saveProfile(profile as ProfileInput)) })),
     remove: (id) => remoteErrors(async () => void (await client.deleteProfile(id))),
+    export: (id) => remoteErrors(async () => readDocument(await client.exportProfile(id))),
+    import: (document, choice) => remoteErrors(async () => ({ ...(await client.importProfile(document, choice)) })),
   }
 }
 

@@ -4,6 +4,7 @@ import type { DatabaseSpec, DirectorySource, JobKind } from '../../engine/spec.t
 import { BackupError } from '../../lib/errors.ts'
 import { accounts } from './account-methods.ts'
 import { infoOf } from './info.ts'
+import { profileDocuments } from './profile-methods.ts'
 import { jobOf, numberOf, numberOfKind, type JobRef } from './resolve.ts'
 import * as s from './schemas.ts'
 import { stepReply, type StepReply } from './view.ts'
@@ -124,6 +125,8 @@ const profiles = {
     },
   }),
 }
+
+const documents = profileDocuments({ get: profiles.getProfile, save: profiles.saveProfile })
 
 const backups = {
   startBackup: method({
@@ -262,4 +265,12 @@ const verifications = {
 }
 
 /** Every method of this wire; `rpc.discover` is added by the server, since it describes these. */
-export const methods: Table = { ...about, ...profiles, ...backups, ...restores, ...verifications, ...accounts }
+export const methods: Table = {
+  ...about,
+  ...profiles,
+  ...documents,
+  ...backups,
+  ...restores,
+  ...verifications,
+  ...accounts,
+}

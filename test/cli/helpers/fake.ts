@@ -1,5 +1,6 @@
 import { PassThrough } from 'node:stream'
 import type { JobSummary, LogLine, LogQuery } from '../../../src/engine/services.ts'
+import { readDocument, type ImportChoice, type ProfileDocument } from '../../../src/engine/profile-document.ts'
 import { LOG_LEVELS } from '../../../src/lib/log-level.ts'
 import { BackupError } from '../../../src/lib/errors.ts'
 import type { ErrorRecord } from '../../../src/lib/errors.ts'
@@ -65,6 +66,14 @@ export class FakeBackend implements Backend {
   readonly profiles = {
     list: (): Promise<ProfileData[]> => Promise.resolve([{ id: 1, name: 'Default' }]),
     get: (id: number): Promise<ProfileData> => Promise.resolve({ id, name: 'Default', level: 6 }),
+    export: (id: number): Promise<ProfileDocument> =>
+      Promise.resolve(
+        readDocument({ format: 'ratchet-profile', version: 1, profile: { id, name: 'Default', output: '/out' } }),
+      ),
+    import: (document: ProfileDocument, choice: ImportChoice): Promise<ProfileData> => {
+      this.saved.push({ document, choice })
+      return Promise.resolve({ id: 5, name: document.profile.name })
+    },
     save: (profile: unknown): Promise<ProfileData> => {
       this.saved.push(profile)
       return Promise.resolve({ id: 2, name: 'saved' })
