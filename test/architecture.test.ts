@@ -52,7 +52,7 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['cli', 'engine/profile-schema.ts', 'the one schema of a profile'],
   ['cli', 'settings/profiles-json-schema.ts', 'the file for editors'],
   ['cli', 'settings/settings.ts', 'the default port'],
-  ['cli', 'installation/bundle.ts', 'the script, for those who cannot get at it'],
+  ['cli', 'installation/script.ts', 'the script, for those who cannot get at it'],
   ['cli', 'version.ts', 'what --version prints'],
 ]
 

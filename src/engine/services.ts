@@ -1,6 +1,6 @@
 import type { Events } from '../lib/events.ts'
 import type { LogLevel } from '../lib/log-level.ts'
-import type { Job, JobStatus, JobView, Warning } from './job.ts'
+import type { Job, JobStatus, JobView, Part, Warning } from './job.ts'
 import type { Access, Accounts, Audit, Scope } from './who.ts'
 import type { BackupSpec, BackupType, DatabaseSpec, JobKind, Pacing, SourceSpec } from './spec.ts'
 
@@ -158,6 +158,8 @@ export interface Engine {
   /** Removes artifacts and record. JOB_RUNNING if it has not ended. */
   remove(number: number): Promise<void>
   artifacts(number: number): Promise<ArtifactInfo[]>
+  /** Each source and database with its verdict, in the order of the spec. */
+  parts(number: number): Promise<readonly Part[]>
   log(number: number, query?: LogQuery): Promise<LogPage>
   readonly events: Events<EngineEvents>
   /** Waits for running steps (bounded by their slices) and releases everything. */
