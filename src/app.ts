@@ -12,7 +12,7 @@ import type { JobView } from './engine/job.ts'
 import { systemProcesses } from './engine/owner.ts'
 import { jobPaths } from './engine/paths.ts'
 import { LEASE_GRACE } from './engine/held-job.ts'
-import { inlineRunner, type StepRunner } from './engine/runner.ts'
+import type { StepRunner } from './engine/runner.ts'
 import type { ProfileRun, Services } from './engine/services.ts'
 import { JobStore } from './engine/store.ts'
 import { WarmStore } from './engine/warm.ts'
@@ -21,6 +21,7 @@ import { systemClock, type Clock } from './lib/clock.ts'
 import { realDisk, type Disk } from './lib/disk.ts'
 import { ensureFolder } from './lib/durable-file.ts'
 import { asBackupError, BackupError } from './lib/errors.ts'
+import type { Logger } from './lib/logger.ts'
 import { createProfiles } from './settings/profiles.ts'
 import { createRoots } from './settings/roots.ts'
 import { loadSettings, type Settings } from './settings/settings.ts'
@@ -135,7 +136,11 @@ function makeDataFolder(disk: Disk, dataDir: string): void {
 }
 
 async function inlineSteps(store: JobStore, dataDir: string, threads: number): Promise<StepRunner> {
-  const { openStages } = await import('./step-parts.ts') // a thread of its own loads them else
+  // A thread of its own loads them else.
+  const [{ openStages }, { inlineRunner }] = await Promise.all([
+    import('./step-parts.ts'),
+    import('./engine/runner.ts'),
+  ])
   const parts = openStages({ dataDir, threads })
   const runner = inlineRunner({ store, stages: parts.stages, warm: new WarmStore() })
   return {
@@ -175,23 +180,28 @@ export interface Serving {
 /** Listens, and sweeps what was abandoned. What serves HTTP is loaded here: the command line needs none of it. */
 export async function serve(
   app: App,
-  options: { host: string; port: number; behindTlsProxy?: boolean },
+  options: { host: string; port: number; behindTlsProxy?: boolean; log?: Logger },
 ): Promise<Serving> {
   const [{ createHttpApp }, { listen }] = await Promise.all([import('./facade/http.ts'), import('./facade/listen.ts')])
   const { token, created } = app.token()
   const setup = app.setup()
   const { limits, listen: wish, allowedHosts: hosts } = app.settings
   const { trustedProxies } = wish
+  const { log } = options
   const behindTlsProxy = options.behindTlsProxy ?? wish.behindTlsProxy
-  const http = createHttpApp({ services: app.services, hosts, trustedProxies, behindTlsProxy })
+  const http = createHttpApp({ services: app.services, hosts, trustedProxies, behindTlsProxy, ...(log ? { log } : {}) })
   const listening = await listen(http, { host: options.host, port: options.port, behindTlsProxy, limits })
   await app.engine.sweep()
+  const off = app.engine.events.on('finished', ({ kind, number, status }) => {
+    log?.log('info', `${kind} ${number} is ${status}`, { job: number, status })
+  })
   return {
     url: listening.url,
     token,
     tokenIsNew: created,
     setup,
     async close() {
+      off()
       await listening.close()
     },
   }

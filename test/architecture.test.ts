@@ -39,6 +39,8 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['facade', 'engine/spec.ts', 'types: what may be asked for'],
   ['facade', 'engine/stage.ts', 'types: the names of stages and domains, for total tables'],
   ['facade', 'engine/profile-schema.ts', 'the one schema of a profile'],
+  ['facade', 'engine/profile-document.ts', 'the one form of an exported profile'],
+  ['cli', 'engine/profile-document.ts', 'the same'],
   ['client', 'lib/errors.ts', 'the codes; a client is for others to import and drags nothing in'],
   ['client', 'lib/clock.ts', 'waiting through the door of time'],
   ['cli', 'lib', 'the words of errors, the clock'],
@@ -48,6 +50,7 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['cli', 'engine/spec.ts', 'types: what may be asked for'],
   ['cli', 'app.ts', 'embedded runs'],
   ['cli', 'engine/profile-schema.ts', 'the one schema of a profile'],
+  ['cli', 'settings/profiles-json-schema.ts', 'the file for editors'],
   ['cli', 'settings/settings.ts', 'the default port'],
   ['cli', 'installation/script.ts', 'the script, for those who cannot get at it'],
   ['cli', 'version.ts', 'what --version prints'],
@@ -92,6 +95,7 @@ const DOORS: readonly (readonly [what: RegExp, where: 'import' | 'code', files: 
     /^(dump|engine)\//,
     'databases are opened in a process of their own, but for our own lists',
   ],
+  [/^pino$/, 'import', /^lib\/logger\.ts$/, 'one shape for all logs, and nothing into them past the redactor'],
   [/^picomatch$/, 'import', /^lib\//, 'one kind of pattern everywhere'],
 ]
 
@@ -178,6 +182,7 @@ describe('the rules bite', () => {
     ['engine/job.ts', 'const now = new Date()'],
     ['cli/meter.ts', 'const t = performance.now()'],
     ['engine/engine.ts', "import express from 'express'"],
+    ['engine/log.ts', "import { pino } from 'pino'"],
   ])('doors: %s: %s', (path, text) => expect(doorFaults(at(path, text))).toHaveLength(1))
 
   it.each([

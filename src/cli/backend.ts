@@ -1,6 +1,15 @@
 import type { ErrorRecord } from '../lib/errors.ts'
 import type { Outcome, Totals } from '../engine/job.ts'
-import type { ArtifactInfo, JobQuery, JobSummary, LogLine, RestoreRequest, VerifyRequest } from '../engine/services.ts'
+import type {
+  ArtifactInfo,
+  JobQuery,
+  JobSummary,
+  LogPage,
+  LogQuery,
+  RestoreRequest,
+  VerifyRequest,
+} from '../engine/services.ts'
+import type { ImportChoice, ProfileDocument } from '../engine/profile-document.ts'
 import type { AccountStore } from './backend/accounts.ts'
 import type { JobKind, Pacing } from '../engine/spec.ts'
 
@@ -23,7 +32,7 @@ export interface Backend extends AsyncDisposable {
   resolve(id: string): Promise<number>
   list(query: JobQuery): Promise<{ total: number; jobs: JobSummary[] }>
   artifacts(number: number): Promise<ArtifactInfo[]>
-  log(number: number, from: number, limit: number): Promise<{ lines: LogLine[]; next: number; total: number }>
+  log(number: number, query: LogQuery): Promise<LogPage>
   readonly profiles: ProfileStore
   readonly accounts: AccountStore
 }
@@ -33,6 +42,9 @@ export interface ProfileStore {
   get(id: number): Promise<ProfileData>
   save(profile: unknown): Promise<ProfileData>
   remove(id: number): Promise<void>
+  export(id: number): Promise<ProfileDocument>
+  /** PROFILE_EXISTS where the number is taken and nothing is chosen. */
+  import(document: ProfileDocument, choice: ImportChoice): Promise<ProfileData>
 }
 
 /** A profile as JSON; its fields are checked where it is saved. */

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { addAudit } from './commands/audit.ts'
 import { addBackup } from './commands/backup.ts'
+import { addBench } from './commands/bench.ts'
 import { addCancel } from './commands/cancel.ts'
 import { addDelete } from './commands/delete.ts'
 import { addList } from './commands/list.ts'
@@ -54,7 +55,7 @@ export function buildProgram(session: Session, version: string): Command {
       outputError: () => undefined,
     })
   const add = [addBackup, addStep, addRestore, addVerify, addList, addShow, addLog, addCancel, addDelete]
-  const more = [addProfiles, addScript, addUser, addToken, addAudit, addServe]
+  const more = [addProfiles, addScript, addUser, addToken, addAudit, addBench, addServe]
   for (const one of [...add, ...more]) one(program, session)
   return program
 }

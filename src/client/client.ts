@@ -72,6 +72,16 @@ export class RatchetClient {
     return this.call('saveProfile', profile, options)
   }
 
+  /** A profile as a document, for `importProfile` of another server. */
+  exportProfile(id: number, options?: CallOptions): Promise<t.ProfileDocument> {
+    return this.call('exportProfile', { id }, options)
+  }
+
+  /** A number that is taken is an error unless `as` or `replace` says what to do. */
+  importProfile(document: t.ProfileDocument, choice: t.ImportChoice = {}, options?: CallOptions): Promise<t.Profile> {
+    return this.call('importProfile', { document, ...choice }, { retry: choice.replace === true, ...options })
+  }
+
   deleteProfile(id: number, options?: CallOptions): Promise<{ removed: number }> {
     return this.call('deleteProfile', { id }, options)
   }
@@ -114,9 +124,9 @@ export class RatchetClient {
     return this.call('getBackupInfo', refOf(job), options)
   }
 
-  /** Lines from `from` on, counted from 1. */
-  getLog(job: t.JobHandle, from = 1, limit = 200, options?: CallOptions): Promise<t.LogPage> {
-    return this.call('getLog', { ...refOf(job), from, limit }, options)
+  /** A page of a job's log: go on at `next` until it is beyond `total`. */
+  getLog(job: t.JobHandle, query: t.LogParams = {}, options?: CallOptions): Promise<t.LogPage> {
+    return this.call('getLog', { ...refOf(job), ...query }, options)
   }
 
   deleteBackup(job: t.JobHandle, options?: CallOptions): Promise<{ removed: number }> {

@@ -6,12 +6,21 @@ import { readArtifacts } from './context.ts'
 import { removePublished, type PublishedFile } from './published.ts'
 import { House } from './house.ts'
 import { isEnded, type JobView, type Part } from './job.ts'
-import { readLog } from './log.ts'
+import { LogReader } from './log-read.ts'
 import { checkOrder } from './order.ts'
 import { readParts } from './part-list.ts'
 import { planOf, specFor } from './plans.ts'
 import type { StepRunner } from './runner.ts'
-import type { ArtifactInfo, Engine, EngineEvents, JobQuery, LogLine, StartRequest, StepOptions } from './services.ts'
+import type {
+  ArtifactInfo,
+  Engine,
+  EngineEvents,
+  JobQuery,
+  LogPage,
+  LogQuery,
+  StartRequest,
+  StepOptions,
+} from './services.ts'
 import type { JobStore } from './store.ts'
 
 /** Without a step for this long a job counts as stalled (R36): shown so, nothing deleted, resumable. */
@@ -34,9 +43,11 @@ export class RatchetEngine implements Engine {
   readonly events = new Events<EngineEvents>()
   readonly #deps: EngineDeps
   readonly #working = new Map<number, Promise<JobView>>()
+  readonly #logs: LogReader
 
   constructor(deps: EngineDeps) {
     this.#deps = deps
+    this.#logs = new LogReader(deps.store.deps.disk)
   }
 
   async start(request: StartRequest): Promise<JobView> {
@@ -183,10 +194,9 @@ export class RatchetEngine implements Engine {
     throw new BackupError('STATE_DAMAGED', `the list of participants of backup ${number} is missing or cut short`)
   }
 
-  async log(number: number, from = 1, limit = 1000): Promise<{ lines: LogLine[]; next: number; total: number }> {
+  async log(number: number, query: LogQuery = {}): Promise<LogPage> {
     this.#view(number)
-    const { disk, paths } = this.#deps.store.deps
-    return readLog(disk, paths.log(number), from, limit)
+    return this.#logs.page(this.#deps.store.deps.paths.log(number), query)
   }
 
   /** Cancels what nobody has stepped for a week, and clears up after killed processes. Returns the numbers cancelled. */

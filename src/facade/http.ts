@@ -3,7 +3,9 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler, t
 import helmet from 'helmet'
 import { nanoid } from 'nanoid'
 import type { Origin, Role, Services, Session } from '../engine/services.ts'
+import { systemClock, type Clock } from '../lib/clock.ts'
 import { BackupError, type ErrorCode } from '../lib/errors.ts'
+import type { Logger } from '../lib/logger.ts'
 import { MAX_BODY, readBody } from './body.ts'
 import { markAuthenticated } from './connections.ts'
 import { checkDoor, checkSetUp, refuse, refuseStranger, tellHsts } from './door.ts'
@@ -11,6 +13,7 @@ import { NOBODY } from './facade.ts'
 import { refusal, type ReportInternal } from './jsonrpc/errors.ts'
 import { createRpcServer, type RpcServer } from './jsonrpc/server.ts'
 import { createPeerReader, createTlsReader, type PeerReader } from './peer.ts'
+import { reportTo, requestLog, type Asker } from './request-log.ts'
 
 export interface HttpOptions {
   readonly services: Services
@@ -20,7 +23,10 @@ export interface HttpOptions {
   readonly trustedProxies?: readonly string[]
   /** Whoever comes, comes through a proxy that speaks TLS. */
   readonly behindTlsProxy?: boolean
-  /** Takes faults of the program with the id that the client was shown. */
+  /** What is asked and how it ends; default: nothing is told. */
+  readonly log?: Logger
+  readonly clock?: Clock
+  /** Takes faults of the program with the id that the client was shown; default: the log. */
   readonly report?: ReportInternal
   readonly newId?: () => string
 }
@@ -69,7 +75,8 @@ const noStore: RequestHandler = (_request, response, next) => {
 
 /** The whole HTTP face. Order matters: host and origin, then route and method, then token, then type, then body. */
 export function createHttpApp(options: HttpOptions): Express {
-  const report: ReportInternal = options.report ?? ((id, error) => console.error(`internal error ${id}:`, error))
+  const { log = SILENT, clock = systemClock } = options
+  const report: ReportInternal = options.report ?? reportTo(log)
   const newId = options.newId ?? nanoid
   const rpc = createRpcServer({ services: options.services, report, newId })
   const enter = createEntrance(options)
@@ -88,7 +95,14 @@ export function createHttpApp(options: HttpOptions): Express {
   app.set('strict routing', true)
   const saysTls = createTlsReader(options.trustedProxies ?? [])
   const hsts = tellHsts((request) => options.behindTlsProxy === true || saysTls(request))
-  app.use(headers, hsts, noStore, checkDoor(options.hosts), checkSetUp(isSetUp))
+  app.use(
+    requestLog(log, clock, ROUTES, askerOf),
+    headers,
+    hsts,
+    noStore,
+    checkDoor(options.hosts),
+    checkSetUp(isSetUp),
+  )
   for (const { path, verbs } of ROUTES) {
     const route = app.route(path)
     if (verbs === 'POST') route.post(...handlers[path])
@@ -116,6 +130,15 @@ interface Visitor {
 }
 
 const visitorOf = (response: Response): Visitor => response.locals['visitor'] as Visitor // set by the entrance
+
+const SILENT: Logger = { log: () => undefined }
+
+const askerOf: Asker = (response) => {
+  const visitor = response.locals['visitor'] as Visitor | undefined
+  if (visitor === undefined) return null
+  const { address, request } = visitor.origin
+  return { user: visitor.session.name, address, ...(request === undefined ? {} : { request }) }
+}
 
 function refuseForNow(response: Response, waitMs: number): void {
   response.set('Retry-After', String(Math.max(1, Math.ceil(waitMs / 1000))))

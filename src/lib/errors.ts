@@ -28,6 +28,7 @@ export const ERROR_RULES = {
   USER_NOT_FOUND: never('List the users to see which exist.'),
   TOKEN_NOT_FOUND: never('List the tokens to see which exist.'),
   PROFILE_NOT_FOUND: never('List the profiles, or save one under this number first.'),
+  PROFILE_EXISTS: never('Import it under another number (as), or say that the one there is to be replaced.'),
   PROFILE_INVALID: never('Correct the profile and save it again.'),
   PATH_OUTSIDE_ROOTS: never('Name the folder in the settings file, or choose a path below one named there.'),
   JOB_NOT_FOUND: never('List the backups to see which exist.'),

@@ -122,18 +122,20 @@ function store(ctx: StageContext, label: string, entry: Entry, taken: Extract<Ta
   const part = ctx.part(label)
   part.bytes += taken.size
   if (entry.kind === 'file') part.files++
-  if (taken.changed)
-    ctx.warn('changed', `${displayName(entry.path)}: grew while it was read; what was there at first is stored`)
+  if (!taken.changed) return
+  const name = displayName(entry.path)
+  ctx.warn('changed', `${name}: grew while it was read; what was there at first is stored`, { path: name })
 }
 
 function omit(ctx: StageContext, slot: PackSlot, label: string, omission: Omission): void {
   const { reason, message, path } = omission
   slot.omitted[reason] = (slot.omitted[reason] ?? 0) + 1
   storeOmission(ctx, path, reason)
+  const name = displayName(path)
   if (omission.quiet === true || QUIET.has(reason)) {
-    ctx.log('info', `${displayName(path)}: ${message} (${reason})`)
+    ctx.log('info', `${name}: ${message} (${reason})`, { path: name })
     return
   }
   ctx.part(label).omitted++
-  ctx.warn('omitted', `${displayName(path)}: ${message} (${reason})`)
+  ctx.warn('omitted', `${name}: ${message} (${reason})`, { path: name })
 }

@@ -6,6 +6,7 @@ import type {
   EngineEvents,
   JobQuery,
   JobSummary,
+  LogQuery,
   StartRequest,
   StepOptions,
 } from '../../src/engine/services.ts'
@@ -121,12 +122,12 @@ export class FakeEngine implements Engine {
     return [{ name: job.archive, path: `/backups/${job.archive}`, size: 1000, sha256: 'ab'.repeat(32) }]
   }
 
-  async log(number: number, from = 1, limit = 100) {
+  async log(number: number, { from = 1, limit = 100 }: LogQuery = {}) {
     const job = this.#find(number)
     const all = Array.from({ length: job.steps }, (_, i) => ({
       line: i + 1,
       time: job.createdAt + i,
-      level: 'info',
+      level: 'info' as const,
       message: `step ${i + 1}`,
     }))
     const lines = all.slice(from - 1, from - 1 + limit)

@@ -94,6 +94,14 @@ test('what the methods answer is what the document says', async () => {
     ['getVersion', {}],
     ['getProfiles', {}],
     ['getProfile', { id: 1 }],
+    ['exportProfile', { id: 1 }],
+    [
+      'importProfile',
+      {
+        document: { format: 'ratchet-profile', version: 1, profile: { name: 'n', output: `${world.folder}/outputs` } },
+        as: 'new',
+      },
+    ],
     ['saveProfile', { name: 'n', sources: [], output: `${world.folder}/outputs` }],
     ['deleteProfile', { id: 2 }],
     ['startBackup', {}],

@@ -70,6 +70,14 @@ const TABLE: Readonly<Record<string, Row>> = {
     others: [],
     params: (at) => ({ name: 'n', sources: [], output: `${at.folder}/outputs` }),
   },
+  exportProfile: { may: viewers, others: all, foreign: 'PROFILE_NOT_FOUND', params: () => ({ id: 1 }) },
+  importProfile: {
+    may: admins,
+    others: [],
+    params: (at) => ({
+      document: { format: 'ratchet-profile', version: 1, profile: { name: 'n', output: `${at.folder}/outputs` } },
+    }),
+  },
   deleteProfile: { may: admins, others: [], params: () => ({ id: 1 }) },
   startBackup: {
     may: operators,

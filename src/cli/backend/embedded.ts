@@ -1,7 +1,8 @@
-import type { JobQuery, ProfileOverrides } from '../../engine/services.ts'
+import type { JobQuery, LogQuery, ProfileOverrides } from '../../engine/services.ts'
 import { createApp } from '../../app.ts'
 import type { App } from '../../app.ts'
 import type { JobView } from '../../engine/job.ts'
+import { documentOf, importable } from '../../engine/profile-document.ts'
 import { complaintOf, overridesSchema } from '../../engine/profile-schema.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { Backend, JobState, ProfileData, ProfileStore, StartRequest, StepRequest } from '../backend.ts'
@@ -21,20 +22,23 @@ export class EmbeddedBackend implements Backend {
     this.reach = reach
     const { profiles } = app.services
     this.accounts = localAccounts(app.services)
+    const save = (profile: unknown): ProfileData => {
+      this.#note('profile.save', 'profile', 'begun')
+      const saved = asData(profiles.save(profile))
+      this.#note('profile.save', `profile:${saved.id}`)
+      return saved
+    }
     this.profiles = {
       list: async () => profiles.list().map(asData),
       get: async (id) => asData(profiles.get(id)),
-      save: async (profile) => {
-        this.#note('profile.save', 'profile', 'begun')
-        const saved = asData(profiles.save(profile))
-        this.#note('profile.save', `profile:${saved.id}`)
-        return saved
-      },
+      save: async (profile) => save(profile),
       remove: async (id) => {
         this.#note('profile.delete', `profile:${id}`, 'begun')
         profiles.remove(id)
         this.#note('profile.delete', `profile:${id}`)
       },
+      export: async (id) => documentOf(profiles.get(id)),
+      import: async (document, choice) => save(importable(document, choice, profiles)),
     }
   }
 
@@ -90,8 +94,8 @@ export class EmbeddedBackend implements Backend {
     return this.#engine.artifacts(number)
   }
 
-  log(number: number, from: number, limit: number): ReturnType<Backend['log']> {
-    return this.#engine.log(number, from, limit)
+  log(number: number, query: LogQuery): ReturnType<Backend['log']> {
+    return this.#engine.log(number, query)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

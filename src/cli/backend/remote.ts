@@ -2,7 +2,8 @@ import { RatchetClient } from '../../client/client.ts'
 import type { BackupInfo, JobKind, ProfileInput, StepReply } from '../../client/types.ts'
 import { isEnded } from '../../engine/job.ts'
 import type { Outcome } from '../../engine/job.ts'
-import type { ArtifactInfo, JobQuery } from '../../engine/services.ts'
+import type { ArtifactInfo, JobQuery, LogQuery } from '../../engine/services.ts'
+import { readDocument } from '../../engine/profile-document.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { Backend, JobState, ProfileStore, StartRequest, StepRequest } from '../backend.ts'
 import { remoteAccounts, type AccountStore } from './accounts.ts'
@@ -80,8 +81,8 @@ export class RemoteBackend implements Backend {
     })
   }
 
-  log(number: number, from: number, limit: number): ReturnType<Backend['log']> {
-    return remoteErrors(() => this.#quick.getLog(number, from, limit))
+  log(number: number, query: LogQuery): ReturnType<Backend['log']> {
+    return remoteErrors(() => this.#quick.getLog(number, query))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -126,6 +127,8 @@ function profilesOf(client: RatchetClient): ProfileStore {
     // The server checks it: what a file holds is unknown here.
     save: (profile) => remoteErrors(async () => ({ ...(await client.saveProfile(profile as ProfileInput)) })),
     remove: (id) => remoteErrors(async () => void (await client.deleteProfile(id))),
+    export: (id) => remoteErrors(async () => readDocument(await client.exportProfile(id))),
+    import: (document, choice) => remoteErrors(async () => ({ ...(await client.importProfile(document, choice)) })),
   }
 }
 

@@ -1,10 +1,11 @@
 import { method, type Call, type Table } from '../facade.ts'
-import type { Services, StepOptions } from '../../engine/services.ts'
+import type { LogPage, Services, StepOptions } from '../../engine/services.ts'
 import type { JobKind } from '../../engine/spec.ts'
 import { BackupError } from '../../lib/errors.ts'
 import { accounts } from './account-methods.ts'
 import { infoOf } from './info.ts'
 import { checkArchive, checkPlaces, planBackup, refuseFollowing, requireRights } from './places.ts'
+import { profileDocuments } from './profile-methods.ts'
 import { jobOf, numberOf, numberOfKind, type JobRef } from './resolve.ts'
 import * as s from './schemas.ts'
 import { stepReply, type StepReply } from './view.ts'
@@ -17,6 +18,9 @@ function requireProfile({ access }: Services, id: number, call: Call): void {
   if (access.seesProfile(call.session, id)) return
   throw new BackupError('PROFILE_NOT_FOUND', `there is no profile ${id}`, { data: { profile: id } })
 }
+
+/** Where the program lies is nothing for everybody. */
+const withoutStacks = (page: LogPage): LogPage => ({ ...page, lines: page.lines.map(({ stack: _, ...line }) => line) })
 
 const JOB_HANDLE = /^(\d{1,16}|\d{8}-\d{6}-\d{6,15})$/
 
@@ -99,6 +103,8 @@ const profiles = {
   }),
 }
 
+const documents = profileDocuments({ get: profiles.getProfile, save: profiles.saveProfile })
+
 const backups = {
   startBackup: method({
     role: 'operator',
@@ -160,12 +166,14 @@ const backups = {
   }),
   getLog: method({
     role: 'viewer',
-    summary: 'Lines of the log of one job.',
+    summary: 'A page of the log of one job, by line number.',
     pace: 'work',
     params: s.getLog,
     result: s.logPage,
-    run: async (services, { from, limit, ...ref }, call) =>
-      services.engine.log(await numberOf(services, ref, call), from, limit),
+    async run(services, { from, limit, level, ...ref }, call) {
+      const page = await services.engine.log(await numberOf(services, ref, call), { from, limit, level })
+      return services.access.allows(call.session, 'admin') ? page : withoutStacks(page)
+    },
   }),
   deleteBackup: method({
     role: 'admin',
@@ -232,4 +240,12 @@ const verifications = {
 }
 
 /** Every method of this wire; `rpc.discover` is added by the server, since it describes these. */
-export const methods: Table = { ...about, ...profiles, ...backups, ...restores, ...verifications, ...accounts }
+export const methods: Table = {
+  ...about,
+  ...profiles,
+  ...documents,
+  ...backups,
+  ...restores,
+  ...verifications,
+  ...accounts,
+}

@@ -1,5 +1,7 @@
 import { PassThrough } from 'node:stream'
-import type { JobSummary, LogLine } from '../../../src/engine/services.ts'
+import type { JobSummary, LogLine, LogQuery } from '../../../src/engine/services.ts'
+import { readDocument, type ImportChoice, type ProfileDocument } from '../../../src/engine/profile-document.ts'
+import { LOG_LEVELS } from '../../../src/lib/log-level.ts'
 import { BackupError } from '../../../src/lib/errors.ts'
 import type { ErrorRecord } from '../../../src/lib/errors.ts'
 import { realDisk } from '../../../src/lib/disk.ts'
@@ -52,6 +54,8 @@ export class FakeBackend implements Backend {
   readonly jobs: JobState[] = []
   readonly saved: unknown[] = []
   readonly logLines: LogLine[] = []
+  /** At every look at a log: something may be added, or end. */
+  onLog?: () => void
   readonly script: Script
   disposed = 0
 
@@ -62,6 +66,14 @@ export class FakeBackend implements Backend {
   readonly profiles = {
     list: (): Promise<ProfileData[]> => Promise.resolve([{ id: 1, name: 'Default' }]),
     get: (id: number): Promise<ProfileData> => Promise.resolve({ id, name: 'Default', level: 6 }),
+    export: (id: number): Promise<ProfileDocument> =>
+      Promise.resolve(
+        readDocument({ format: 'ratchet-profile', version: 1, profile: { id, name: 'Default', output: '/out' } }),
+      ),
+    import: (document: ProfileDocument, choice: ImportChoice): Promise<ProfileData> => {
+      this.saved.push({ document, choice })
+      return Promise.resolve({ id: 5, name: document.profile.name })
+    },
     save: (profile: unknown): Promise<ProfileData> => {
       this.saved.push(profile)
       return Promise.resolve({ id: 2, name: 'saved' })
@@ -123,9 +135,16 @@ export class FakeBackend implements Backend {
     return [{ name: 'a.zip', path: '/out/a.zip', size: 10, sha256: 'ab'.repeat(32) }]
   }
 
-  async log(_number: number, from: number, limit: number): ReturnType<Backend['log']> {
-    const lines = this.logLines.filter((line) => line.line >= from).slice(0, limit)
-    return { lines, next: from + lines.length, total: this.logLines.length }
+  async log(_number: number, { from = 1, limit = 1000, level = 'debug' }: LogQuery): ReturnType<Backend['log']> {
+    this.onLog?.()
+    const lines = this.logLines
+      .slice(from - 1, from - 1 + limit)
+      .filter((line) => LOG_LEVELS[line.level] >= LOG_LEVELS[level])
+    return {
+      lines,
+      next: Math.max(from, Math.min(from + limit, this.logLines.length + 1)),
+      total: this.logLines.length,
+    }
   }
 
   put(state: JobState): JobState {
