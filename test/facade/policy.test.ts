@@ -379,8 +379,8 @@ describe('routes', () => {
     const routes = stack.flatMap((layer) => (layer.route === undefined ? [] : [layer.route.path]))
     expect(routes.toSorted()).toEqual(Object.keys(STATUS).toSorted())
     expect(ROUTES.map((route) => route.path).toSorted()).toEqual(routes.toSorted())
-    // Headers, HSTS, no-store, door, setup; and behind the routes: nothing here, errors. None answers with content.
-    expect(stack.length - routes.length).toBe(7)
+    // The log, headers, HSTS, no-store, door, setup; and behind the routes: nothing here, errors. None has content of its own.
+    expect(stack.length - routes.length).toBe(8)
   })
 
   test('each, for each caller and verb', async () => {
