@@ -2,6 +2,9 @@ import { randomBytes } from 'node:crypto'
 import os from 'node:os'
 import path from 'node:path'
 import { openAccess } from './access/open.ts'
+import { createArchives } from './contents/archives.ts'
+import { LocalShelf, type Shelf } from './contents/shelf.ts'
+import { ThreadedShelf } from './contents/threads.ts'
 import type { PasswordCost } from './access/password.ts'
 import type { SetupToken } from './access/setup.ts'
 import { openToken, type OpenedToken } from './access/token.ts'
@@ -93,12 +96,15 @@ export async function createApp(options: AppOptions): Promise<App> {
     ...(passwordCost === undefined ? {} : { passwordCost }),
   })
   const profiles = createProfiles({ disk, clock, folder: dataDir, host: os.hostname() })
+  const archives = createArchives(engine, options.inline === true ? new LocalShelf(disk) : threadedShelf())
   const services: Services = {
     engine,
+    archives,
     profiles,
     roots: createRoots(disk, settings.roots),
     access: opened.access,
     accounts: opened.accounts,
+    tickets: opened.tickets,
     audit: opened.audit,
     version: VERSION,
   }
@@ -113,7 +119,10 @@ export async function createApp(options: AppOptions): Promise<App> {
       const spec = profiles.plan(profile ?? 1, run)
       return engine.start({ kind: 'backup', spec, ...(key === undefined ? {} : { key }) })
     },
-    [Symbol.asyncDispose]: () => engine.close(),
+    async [Symbol.asyncDispose]() {
+      await archives.close()
+      await engine.close()
+    },
   }
 }
 
@@ -142,10 +151,15 @@ async function inlineSteps(store: JobStore, dataDir: string, threads: number): P
   }
 }
 
+/** Entry of a thread, beside this file. */
+const threadEntry = (name: string): URL =>
+  new URL(`./${name}.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url)
+
+const threadedShelf = (): Shelf => new ThreadedShelf(threadEntry('contents-loop'))
+
 function threadedSteps(data: ThreadData): StepRunner {
-  const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   return new WorkerRunner({
-    entry: new URL(`./step-loop.${ending}`, import.meta.url),
+    entry: threadEntry('step-loop'),
     data: { ...data },
     threads: STEP_THREADS,
     clock: systemClock,

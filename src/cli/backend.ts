@@ -2,6 +2,7 @@ import type { ErrorRecord } from '../lib/errors.ts'
 import type { Outcome, Totals } from '../engine/job.ts'
 import type { ArtifactInfo, JobQuery, JobSummary, LogLine, RestoreRequest, VerifyRequest } from '../engine/services.ts'
 import type { AccountStore } from './backend/accounts.ts'
+import type { ContentStore } from './backend/contents.ts'
 import type { JobKind, Pacing } from '../engine/spec.ts'
 
 /**
@@ -26,6 +27,7 @@ export interface Backend extends AsyncDisposable {
   log(number: number, from: number, limit: number): Promise<{ lines: LogLine[]; next: number; total: number }>
   readonly profiles: ProfileStore
   readonly accounts: AccountStore
+  readonly contents: ContentStore
 }
 
 export interface ProfileStore {

@@ -1,16 +1,18 @@
 import type { IncomingMessage } from 'node:http'
-import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express'
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
 import helmet from 'helmet'
 import { nanoid } from 'nanoid'
-import type { Origin, Role, Services, Session } from '../engine/services.ts'
+import type { Role, Services, Session } from '../engine/services.ts'
 import { BackupError, type ErrorCode } from '../lib/errors.ts'
 import { MAX_BODY, readBody } from './body.ts'
 import { markAuthenticated } from './connections.ts'
+import { createDownloads } from './download.ts'
 import { NOBODY } from './facade.ts'
 import { createHostCheck } from './host.ts'
 import { refusal, type ReportInternal } from './jsonrpc/errors.ts'
 import { createRpcServer, type RpcServer } from './jsonrpc/server.ts'
 import { createPeerReader, type PeerReader } from './peer.ts'
+import { refuse, refuseForNow, refuseStranger, visitorOf, type Visitor } from './refuse.ts'
 
 export interface HttpOptions {
   readonly services: Services
@@ -35,6 +37,8 @@ export const ROUTES = [
   { path: '/health', verbs: 'GET, HEAD', needs: 'nothing' },
   { path: '/openrpc.json', verbs: 'GET, HEAD', needs: 'viewer' },
   { path: '/rpc', verbs: 'POST', needs: 'methods' },
+  // A ticket stands in for the token.
+  { path: '/download/:backup/:part', verbs: 'GET, HEAD', needs: 'restorer' },
 ] as const satisfies readonly Route[]
 
 type Path = (typeof ROUTES)[number]['path']
@@ -76,6 +80,7 @@ export function createHttpApp(options: HttpOptions): Express {
     '/health': [(_request, response) => void response.json({ status: 'ok' })],
     '/openrpc.json': [known, (_request, response) => void response.json(rpc.document)],
     '/rpc': [enter, requireJson, answer(rpc)],
+    '/download/:backup/:part': [enter, createDownloads(options.services)],
   }
   const app = express()
   app.disable('x-powered-by')
@@ -95,10 +100,6 @@ export function createHttpApp(options: HttpOptions): Express {
   return app
 }
 
-function refuse(response: Response, status: number, code: ErrorCode, message: string): void {
-  response.status(status).json(refusal(code, message))
-}
-
 function checkHost(names: readonly string[] | undefined): RequestHandler {
   const known = createHostCheck(names)
   return (request, response, next) => {
@@ -115,25 +116,6 @@ const only =
   }
 
 const BEARER = /^Bearer ([\x21-\x7e]+)$/i
-
-/** Who called, and from where, as the entrance found out. */
-interface Visitor {
-  readonly session: Session
-  readonly origin: Origin
-}
-
-const visitorOf = (response: Response): Visitor => response.locals['visitor'] as Visitor // set by the entrance
-
-/** One body for every refusal: a missing, wrong, expired and revoked token look alike. */
-function refuseStranger(response: Response): void {
-  response.set('WWW-Authenticate', 'Bearer')
-  refuse(response, 401, 'UNAUTHORIZED', 'the access token is missing or wrong')
-}
-
-function refuseForNow(response: Response, waitMs: number): void {
-  response.set('Retry-After', String(Math.max(1, Math.ceil(waitMs / 1000))))
-  refuse(response, 429, 'TOO_MANY_REQUESTS', 'too many calls, or too many wrong tokens; wait')
-}
 
 /** Who calls: a token that is sent must be right; who sends none is nobody. */
 function createEntrance({ services, trustedProxies = [], newId = nanoid }: HttpOptions): RequestHandler {
@@ -204,6 +186,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = { TOO_LARGE: 413, B
 function lastResort(report: ReportInternal, newId: () => string): ErrorRequestHandler {
   return (error: unknown, _request, response, next) => {
     if (response.headersSent) return next(error)
+    if (error instanceof URIError) return refuse(response, 404, 'BAD_REQUEST', 'there is nothing here')
     if (error instanceof BackupError && STATUS[error.code] !== undefined)
       return refuse(response, STATUS[error.code] ?? 400, error.code, error.message)
     const id = newId()

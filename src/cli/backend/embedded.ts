@@ -6,6 +6,7 @@ import { BackupError } from '../../lib/errors.ts'
 import type { Backend, JobState, ProfileData, ProfileStore, StartRequest, StepRequest } from '../backend.ts'
 import { defined } from '../session.ts'
 import { localAccounts, noteLocal, type AccountStore } from './accounts.ts'
+import { localContents, type ContentStore } from './contents.ts'
 import { stateOf } from './view.ts'
 
 /** Ratchet inside this process, on a data folder. Other processes may work on the same folder meanwhile. */
@@ -13,6 +14,7 @@ export class EmbeddedBackend implements Backend {
   readonly reach: readonly string[]
   readonly profiles: ProfileStore
   readonly accounts: AccountStore
+  readonly contents: ContentStore
   readonly #app: App
 
   private constructor(app: App, reach: readonly string[]) {
@@ -20,6 +22,7 @@ export class EmbeddedBackend implements Backend {
     this.reach = reach
     const { profiles } = app.services
     this.accounts = localAccounts(app.services)
+    this.contents = localContents(app.services)
     this.profiles = {
       list: async () => profiles.list().map(asData),
       get: async (id) => asData(profiles.get(id)),

@@ -3,8 +3,9 @@ import type { ProfileOverrides, Services, StepOptions } from '../../engine/servi
 import type { DatabaseSpec, DirectorySource, JobKind } from '../../engine/spec.ts'
 import { BackupError } from '../../lib/errors.ts'
 import { accounts } from './account-methods.ts'
+import { contents } from './content-methods.ts'
 import { infoOf } from './info.ts'
-import { jobOf, numberOf, numberOfKind, type JobRef } from './resolve.ts'
+import { checkArchive, jobObject, jobOf, numberOf, numberOfKind, type JobRef } from './resolve.ts'
 import * as s from './schemas.ts'
 import { stepReply, type StepReply } from './view.ts'
 
@@ -31,25 +32,10 @@ function checkPlaces<T extends Places>({ roots }: Services, places: T): T {
   return checked
 }
 
-/** A backup the caller may see, or a path below the roots for those who may see every backup. */
-async function checkArchive(services: Services, archive: number | string, call: Call): Promise<number | string> {
-  if (typeof archive === 'number') return numberOf(services, { BackupID: archive }, call)
-  if (call.session.profiles === null) return services.roots.check('archive', archive)
-  throw new BackupError('FORBIDDEN', 'whoever is limited to profiles names an archive by the number of its backup')
-}
-
 /** PROFILE_NOT_FOUND, as if there were none, for a profile the caller may not see. */
 function requireProfile({ access }: Services, id: number, call: Call): void {
   if (access.seesProfile(call.session, id)) return
   throw new BackupError('PROFILE_NOT_FOUND', `there is no profile ${id}`, { data: { profile: id } })
-}
-
-const JOB_HANDLE = /^(\d{1,16}|\d{8}-\d{6}-\d{6,15})$/
-
-const jobObject = (reply: StepReply | null, ref: JobRef = {}): string => {
-  const handle = reply?.BackupID ?? ref.backupid ?? ref.BackupID
-  // A handle that is none of ours may be anything, a mistyped password among it.
-  return JOB_HANDLE.test(String(handle)) ? `job:${handle}` : 'job'
 }
 
 const archiveObject = ({ archive }: { archive: number | string }, reply: StepReply | null): string => {
@@ -257,4 +243,12 @@ const verifications = {
 }
 
 /** Every method of this wire; `rpc.discover` is added by the server, since it describes these. */
-export const methods: Table = { ...about, ...profiles, ...backups, ...restores, ...verifications, ...accounts }
+export const methods: Table = {
+  ...about,
+  ...profiles,
+  ...backups,
+  ...restores,
+  ...verifications,
+  ...contents,
+  ...accounts,
+}
