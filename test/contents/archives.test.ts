@@ -3,8 +3,8 @@ import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { createApp } from '../../src/app.ts'
 import { realDisk, type Disk } from '../../src/lib/disk.ts'
+import { buildJpa, buildZip } from '../archive/build.ts'
 import { SpineWorld } from '../engine/spine-world.ts'
-import { buildZip } from './foreign.ts'
 import { browse, bytesOf, fillSource, FORMS, names } from './world.ts'
 
 /** Archives of the program itself, looked into by the program itself. */
@@ -144,14 +144,26 @@ describe('what lies there is what was published, or nothing', () => {
 })
 
 describe('archives of others', () => {
-  test('are listed from their directory', async () => {
+  const items = ['b/z.txt', 'a.txt', 'b/c/d'].map((name) => ({ name, data: Buffer.from(name) }))
+
+  test('are listed from their directory, or their headers', async () => {
     await using world = new SpineWorld()
-    const file = path.join(world.folder, 'foreign.zip')
-    fs.writeFileSync(file, buildZip({ 'b/z.txt': 'z', 'a.txt': 'a', 'b/c/d': 'd' }))
     const app = await world.app()
-    expect(names(await browse(app, file))).toEqual(['a.txt', 'b'])
-    expect(names(await browse(app, file, '', { recursive: true }))).toEqual(['a.txt', 'b/c/d', 'b/z.txt'])
-    expect((await bytesOf(await app.services.archives.openEntry(file, Buffer.from('b/c/d')))).toString()).toBe('d')
+    for (const [name, bytes] of [
+      ['foreign.zip', buildZip(items)],
+      ['foreign.jpa', buildJpa(items)],
+    ] as const) {
+      const file = path.join(world.folder, name)
+      fs.writeFileSync(file, bytes)
+      expect(names(await browse(app, file))).toEqual(['a.txt', 'b'])
+      expect(names(await browse(app, file, '', { recursive: true }))).toEqual(['a.txt', 'b/c/d', 'b/z.txt'])
+    }
+    const { archives } = app.services
+    const entry = await archives.openEntry(path.join(world.folder, 'foreign.zip'), Buffer.from('b/c/d'))
+    expect((await bytesOf(entry)).toString()).toBe('b/c/d')
+    // Nothing in it says what its content was.
+    const unproven = archives.openEntry(path.join(world.folder, 'foreign.jpa'), Buffer.from('b/c/d'))
+    await expect(unproven).rejects.toMatchObject({ code: 'ARCHIVE_UNSUPPORTED' })
   })
 })
 
