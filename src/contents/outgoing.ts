@@ -21,12 +21,11 @@ export async function* partBytes(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const fd = openPartFile(disk, part)
   try {
-    for (let at = from; at < to;) {
+    for (let at = from; at < to; at += PIECE) {
       const bytes = new Uint8Array(Math.min(PIECE, to - at))
       if (readFully(disk, fd, bytes, bytes.length, at) < bytes.length)
         throw new BackupError('ARCHIVE_DAMAGED', `${part.name} became shorter while it was read`)
-      yield bytes
-      at += bytes.length
+      yield bytes // given away: it may be gone when the next one is asked for
     }
   } finally {
     disk.close(fd)

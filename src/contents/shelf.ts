@@ -29,6 +29,7 @@ export class LocalShelf implements Shelf {
   readonly #disk: Disk
   /** By identity, least recently used first. */
   readonly #kept = new Map<string, Kept>()
+  #closed = false
 
   constructor(disk: Disk) {
     this.#disk = disk
@@ -67,6 +68,7 @@ export class LocalShelf implements Shelf {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     for (const [key, kept] of this.#kept) if (kept.users === 0) this.#drop(key)
   }
 
@@ -91,6 +93,7 @@ export class LocalShelf implements Shelf {
   }
 
   #rest(key: string, kept: Kept): void {
+    if (this.#closed) return this.#drop(key)
     kept.timer = setTimeout(() => this.#drop(key), IDLE)
     kept.timer.unref()
     const idle = [...this.#kept].filter(([, { users }]) => users === 0)

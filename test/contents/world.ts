@@ -1,3 +1,4 @@
+import { randomFillSync } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import type { App } from '../../src/app.ts'
@@ -5,12 +6,11 @@ import type { BackupSpec } from '../../src/engine/spec.ts'
 import type { BrowsePage, BrowseQuery, Outgoing } from '../../src/engine/services.ts'
 import { nameToJson } from '../../src/lib/entry-path.ts'
 import type { SpineWorld } from '../engine/spine-world.ts'
-import { Random } from '../../bench/random.ts'
 
 /** A tree with all that is hard to list: bytes that are no text, links, deep folders, a large file. */
-export function fillSource(world: SpineWorld): { big: Buffer } {
-  const big = Buffer.alloc(18 << 20)
-  new Random('contents').fill(big.subarray(0, 9 << 20))
+export function fillSource(world: SpineWorld, size = 3 << 20): { big: Buffer } {
+  const big = Buffer.alloc(size)
+  randomFillSync(big, 0, size / 2)
   world.file('big.bin', big)
   world.file('deep/one/two/three.txt', 'three')
   world.file('deep/one/empty', '')

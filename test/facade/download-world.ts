@@ -26,9 +26,9 @@ export interface DownloadWorld extends AsyncDisposable {
 export const PASSWORD = 'correct horse battery'
 const ORIGIN = { face: 'test', address: '127.0.0.1' }
 
-export async function openDownloads(change: Partial<BackupSpec> = {}): Promise<DownloadWorld> {
+export async function openDownloads(change: Partial<BackupSpec> = {}, size = 3 << 20): Promise<DownloadWorld> {
   const spine = new SpineWorld()
-  const { big } = fillSource(spine)
+  const { big } = fillSource(spine, size)
   const app = await spine.app({ passwordCost: { memory: 64, passes: 1 } })
   const { number } = await spine.backup(app, change)
   const { services } = app

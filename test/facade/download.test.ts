@@ -28,13 +28,19 @@ describe('ranges', () => {
         const bytes = whole.subarray(0, size)
         const text = (value: number | null): string => (value === null ? '' : BigInt(value).toString())
         const span = spanOf(`bytes=${text(first)}-${text(last)}`, size)
-        if (first === null && last === null) return expect(span).toBe('whole')
+        if (first === null && last === null) {
+          expect(span).toBe('whole')
+          return
+        }
         const inverted = first !== null && last !== null && last < first
         const expected =
           first === null
             ? bytes.subarray(Math.max(0, size - (last ?? 0)))
             : bytes.subarray(first, last === null ? size : last + 1)
-        if (inverted || expected.length === 0) return expect(span).toBe('refused')
+        if (inverted || expected.length === 0) {
+          expect(span).toBe('refused')
+          return
+        }
         if (typeof span === 'string') throw new Error(span)
         expect(bytes.subarray(span.from, span.to)).toEqual(expected)
       }),
@@ -71,9 +77,12 @@ describe('ranges', () => {
 })
 
 describe('names for saving', () => {
+  const unit = fc.oneof(fc.integer({ min: 0, max: 0x7f }), fc.integer({ min: 0, max: 0xffff }))
+  const anyText = fc.array(unit, { maxLength: 20 }).map((units) => String.fromCharCode(...units))
+
   test('no name ends the header, names a folder, or carries a parameter', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), (name) => {
+      fc.property(anyText, (name) => {
         const value = attachment(name)
         expect(value).toMatch(/^attachment; filename="[\x20-\x7e]*"(; filename\*=UTF-8''[\w.!~%-]*)?$/)
         expect(value.split('"').length).toBe(3)
@@ -180,7 +189,7 @@ describe('a part', () => {
         '1e0',
         '01',
         '+1',
-        ' 1',
+        '%201',
         '%',
         '%zz',
         '%c0%ae%c0%ae',
@@ -198,7 +207,7 @@ describe('a part', () => {
     }
     for (const one of hostile) {
       await ask(`/download/${world.backup}/${one}`)
-      if (!['2', '01', '1e0', ' 1', `./${name}`, `x/../${name}`].includes(one)) await ask(`/download/${one}/${name}`)
+      if (!['2', '01', '1e0', '%201', `./${name}`, `x/../${name}`].includes(one)) await ask(`/download/${one}/${name}`)
     }
     for (const one of [
       '999',
@@ -264,7 +273,7 @@ describe('a file in the archive', () => {
   test('damaged: an error, or a body that visibly ends early; never all of it', async () => {
     await using world = await openDownloads()
     const { path: file, bytes } = await partOf(world)
-    const at = bytes.indexOf(world.big.subarray(8_900_000, 8_900_064))
+    const at = bytes.indexOf(world.big.subarray(1_500_000, 1_500_064))
     const fd = fs.openSync(file, 'r+')
     fs.writeSync(fd, Buffer.from([(bytes[at] ?? 0) ^ 1]), 0, 1, at)
     fs.closeSync(fd)
@@ -301,8 +310,11 @@ describe('whoever leaves, or may no longer have it', () => {
     expect(done()).toBe(true)
   }
 
+  /** More than the buffers between both ends take. */
+  const LARGE = 40 << 20
+
   test('aborts close what was open', async () => {
-    await using world = await openDownloads()
+    await using world = await openDownloads({ level: 0 }, LARGE)
     const { url, path: file } = await partOf(world)
     const { hostname, port } = new URL(world.server.url)
     for (const path of [url, `/download/${world.backup}/entry?path=source/big.bin`]) {
@@ -323,7 +335,7 @@ describe('whoever leaves, or may no longer have it', () => {
   })
 
   test('a login that ends, ends its downloads', async () => {
-    await using world = await openDownloads()
+    await using world = await openDownloads({ level: 0 }, LARGE)
     const { token, session } = await world.user('rita', 'restorer')
     const { hostname, port } = new URL(world.server.url)
     const socket = net.connect(Number(port), hostname).on('error', () => undefined)
