@@ -16,7 +16,7 @@ import { dropLists, newListSlot, type ListSlot, type ListStore } from './source/
 import type { Source } from './source/source.ts'
 import type { BackupParts, PlaceId } from './stages/backup-parts.ts'
 import { backupSpec } from './stages/init.ts'
-import { restoreScript } from './installation/bundle.ts'
+import { restoreScript } from './installation/script.ts'
 import { restoreReadme } from './installation/readme.ts'
 import { proveParts } from './stages/prove-parts.ts'
 import { VERSION } from './version.ts'

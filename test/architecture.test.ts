@@ -53,7 +53,7 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['cli', 'app.ts', 'embedded runs'],
   ['cli', 'engine/profile-schema.ts', 'the one schema of a profile'],
   ['cli', 'settings/settings.ts', 'the default port'],
-  ['cli', 'installation/bundle.ts', 'the script, for those who cannot get at it'],
+  ['cli', 'installation/script.ts', 'the script, for those who cannot get at it'],
   ['cli', 'version.ts', 'what --version prints'],
 ]
 

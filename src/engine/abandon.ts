@@ -12,7 +12,7 @@ import type { JobStore } from './store.ts'
 export function abandon(store: JobStore, house: House, held: HeldJob): void {
   try {
     const now = tryRead(store, held.job.number)
-    if (now === null) return house.clear({ ...held.job, status: 'cancelled' }) // the job itself was deleted
+    if (now === null) return house.clear({ ...held.job, status: 'cancelled', files: {} }) // the job itself was deleted
     if (now.moving) return // whoever moves in sweeps, and our folders may still be the ones to move
     const { spec: _, ...record } = now
     house.sweepOlder(now)

@@ -9,6 +9,7 @@ import type { House } from './house.ts'
 import type { Job, Part, WarningCode } from './job.ts'
 import type { Json } from './json.ts'
 import type { JobLog, LogLevel } from './log.ts'
+import { PartList } from './part-list.ts'
 import type { JobPaths } from './paths.ts'
 import { noteProgress } from './progress.ts'
 import type { PublishedFile } from './published.ts'
@@ -48,6 +49,7 @@ export class JobContext implements StageContext, Disposable {
   #deps: ContextDeps
   #budget: Budget
   readonly #files: WorkFiles
+  readonly #parts = new PartList(this)
   #lastLook = 0
   #lastYield = 0
   #cancelled = false
@@ -136,11 +138,10 @@ export class JobContext implements StageContext, Disposable {
   }
 
   part(name: string): Part {
-    const present = this.job.parts.find((part) => part.name === name)
-    if (present !== undefined) return present
-    const made: Part = { name, critical: false, status: 'pending', files: 0, bytes: 0, omitted: 0, error: null }
-    this.job.parts.push(made)
-    return made
+    return this.#parts.get(name)
+  }
+  parts(): Part[] {
+    return this.#parts.all()
   }
   count(delta: Partial<Record<'entries' | 'files' | 'bytesRead' | 'bytesWritten', number>>): void {
     const { totals } = this.job

@@ -6,9 +6,10 @@ import { readArtifacts } from './context.ts'
 import { removePublished, type PublishedFile } from './published.ts'
 import { House } from './house.ts'
 import { JobWatch } from './job-watch.ts'
-import { isEnded, type JobView } from './job.ts'
+import { isEnded, type JobView, type Part } from './job.ts'
 import { readLog } from './log.ts'
 import { checkOrder } from './order.ts'
+import { readParts } from './part-list.ts'
 import { planOf, specFor } from './plans.ts'
 import type { StepRunner } from './runner.ts'
 import type { ArtifactInfo, Engine, EngineEvents, JobQuery, LogLine, StartRequest, StepOptions } from './services.ts'
@@ -174,6 +175,15 @@ export class RatchetEngine implements Engine {
   async artifacts(number: number): Promise<ArtifactInfo[]> {
     const published = this.#published(this.#view(number))
     return published.map(({ name, path, size, sha256 }) => ({ name, path, size, sha256 }))
+  }
+
+  async parts(number: number): Promise<readonly Part[]> {
+    const { disk, paths } = this.#deps.store.deps
+    for (let attempt = 0; attempt < 10; attempt++) {
+      const parts = readParts(disk, paths, this.#view(number))
+      if (parts !== null) return parts
+    }
+    throw new BackupError('STATE_DAMAGED', `the list of participants of backup ${number} is missing or cut short`)
   }
 
   async log(number: number, from = 1, limit = 1000): Promise<{ lines: LogLine[]; next: number; total: number }> {

@@ -2,7 +2,8 @@ import path from 'node:path'
 import { errnoOf } from '../lib/errors.ts'
 import { ensureFolder, removeIfThere, removeTree, syncFolder } from '../lib/durable-file.ts'
 import { readFully, writeFully, type Disk } from '../lib/disk.ts'
-import type { Job } from './job.ts'
+import { isEnded, type Job } from './job.ts'
+import { PARTS_FILE } from './part-list.ts'
 import { isLeftover, outFolder, outFolderPrefix, outputRoot, stateEpoch, type JobPaths } from './paths.ts'
 import type { JobSpec } from './spec.ts'
 import type { Place } from './stage.ts'
@@ -74,19 +75,19 @@ export class House {
 
   #strays(job: Job): string[] {
     const folder = this.folder(job, 'side')
-    const known = new Set(Object.keys(job.files).map((key) => this.file(job, key)))
+    const known = new Set(usedFiles(job).map((key) => this.file(job, key)))
     return this.#names(folder)
       .map((name) => path.join(folder, name))
       .filter((file) => !known.has(file))
   }
 
-  /** Removes, for good, what an ended job does not keep: what it keeps are the work files in its record, if it completed. */
+  /** Removes, for good, what an ended job does not keep: what it keeps are the work files it has a use for. */
   clear(job: Job): void {
     const folders = this.#outFolders(job)
     for (const folder of folders) removeTree(this.#disk, folder)
     for (const parent of new Set(folders.map((folder) => path.dirname(folder)))) syncFolder(this.#disk, parent)
     const kept = this.folder(job, 'side')
-    if (job.status === 'completed' && this.#names(path.dirname(kept)).includes(path.basename(kept))) {
+    if (keepsFiles(job) && this.#names(path.dirname(kept)).includes(path.basename(kept))) {
       this.sweepStrays(job)
       syncFolder(this.#disk, kept)
     }
@@ -103,7 +104,7 @@ export class House {
 
   /** Names in the job's folder that an ended job has no use for. */
   #surplus(job: Job): string[] {
-    const kept = job.status === 'completed' ? path.basename(this.folder(job, 'side')) : null
+    const kept = keepsFiles(job) ? path.basename(this.folder(job, 'side')) : null
     const { reserve, cancel } = this.#paths
     const marks = new Set([reserve(job.number), cancel(job.number)].map((file) => path.basename(file)))
     return this.#names(this.#paths.job(job.number)).filter(
@@ -195,6 +196,14 @@ export class House {
 }
 
 /** A house of this epoch or before: whoever is late leaves those of later ones alone. */
+/** Work files that a job has a use for: one that ended without a result still knows what became of each participant. */
+function usedFiles(job: Job): string[] {
+  const keys = Object.keys(job.files)
+  return isEnded(job) && job.status !== 'completed' ? keys.filter((key) => key === PARTS_FILE) : keys
+}
+
+const keepsFiles = (job: Job): boolean => usedFiles(job).length > 0
+
 function isOurs(name: string, prefix: string, epoch: number): boolean {
   return name.startsWith(prefix) && !(Number(name.slice(prefix.length)) > epoch)
 }

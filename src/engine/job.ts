@@ -1,4 +1,4 @@
-import type { ErrorRecord } from '../lib/errors.ts'
+import type { BackupError, ErrorRecord } from '../lib/errors.ts'
 import type { Json } from './json.ts'
 import type { JobKind, JobSpec } from './spec.ts'
 import type { Domain, Progress, StageName } from './stage.ts'
@@ -106,7 +106,9 @@ export interface Job {
   /** Never falls; 100 only when published. */
   percent: number
   totals: Totals
+  /** The participants touched last; `shelved` counts those that lie in a work file (`part-list.ts`). */
   parts: Part[]
+  shelved: { total: number; failed: number; gaps: number }
   /** `before`: how many there were when the last step began, so that a reply can say how many are its own. */
   warnings: { total: number; before: number; recent: Warning[] }
   /** Base name of the archive, once it exists. */
@@ -143,9 +145,27 @@ export type Outcome = JobStatus | 'completed_with_warnings' | 'partial'
 /** The words every wire can map; derived, never stored. */
 export function outcome(job: Job): Outcome {
   if (job.status !== 'completed') return job.status
-  if (job.parts.some((p) => p.status === 'failed')) return 'partial'
-  return job.warnings.total > 0 || job.parts.some((p) => p.omitted > 0) ? 'completed_with_warnings' : 'completed'
+  if (hasFailedParts(job)) return 'partial'
+  return job.warnings.total > 0 || lacksFiles(job) ? 'completed_with_warnings' : 'completed'
 }
+
+/** The record has no room for texts of any length; the log has them whole. Characters. */
+const LONGEST_VERDICT = 300
+
+/** A participant that is not in the backup, and why. */
+export function failPart(part: Part, { code, message }: BackupError): void {
+  const text = `${code}: ${message}`
+  part.status = 'failed'
+  part.error = text.length <= LONGEST_VERDICT ? text : `${text.slice(0, LONGEST_VERDICT - 1)}…`
+}
+
+/** Whether a participant as a whole is missing. */
+export const hasFailedParts = ({ parts, shelved }: Job): boolean =>
+  shelved.failed > 0 || parts.some((part) => part.status === 'failed')
+
+/** Whether a participant lacks something that was selected. */
+export const lacksFiles = ({ parts, shelved }: Job): boolean =>
+  shelved.gaps > 0 || parts.some((part) => part.omitted > 0)
 
 const ENDED: ReadonlySet<JobStatus> = new Set(['completed', 'failed', 'cancelled', 'timeout'])
 

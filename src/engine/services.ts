@@ -1,5 +1,5 @@
 import type { Events } from '../lib/events.ts'
-import type { Job, JobStatus, JobView, Warning } from './job.ts'
+import type { Job, JobStatus, JobView, Part, Warning } from './job.ts'
 import type { Archives } from './archives.ts'
 import type { Access, Accounts, Audit, Scope, Tickets } from './who.ts'
 import type { BackupSpec, BackupType, DatabaseSpec, JobKind, Pacing, SourceSpec } from './spec.ts'
@@ -133,6 +133,8 @@ export interface Engine {
   /** Removes artifacts and record. JOB_RUNNING if it has not ended. */
   remove(number: number): Promise<void>
   artifacts(number: number): Promise<ArtifactInfo[]>
+  /** Each source and database with its verdict, in the order of the spec. */
+  parts(number: number): Promise<readonly Part[]>
   log(number: number, from?: number, limit?: number): Promise<{ lines: LogLine[]; next: number; total: number }>
   readonly events: Events<EngineEvents>
   /** Waits for running steps (bounded by their slices) and releases everything. */

@@ -90,7 +90,10 @@ export interface StageContext {
   /** What a process may keep between steps (handles, indexes, hashes); it may vanish at any step. */
   keep<T extends Disposable>(key: string, make: () => T): T
   forget(key: string): void
+  /** The participant of that name, made at its first mention. Good until the next one is asked for. */
   part(name: string): Part
+  /** All of them, in the order of their first mention. */
+  parts(): Part[]
   /** Adds to the totals. Same law as slots. */
   count(delta: Partial<Record<Exclude<keyof Totals, 'filesExpected' | 'bytesExpected'>, number>>): void
   expect(files: number, bytes: number): void

@@ -2,32 +2,42 @@ import type { JobContext } from './context.ts'
 import type { Job } from './job.ts'
 import type { Progress } from './stage.ts'
 
+type End = 'ended' | 'more' | 'cancelled'
+
 /**
  * Runs the plan until it ends or the time is up. Every commit is made here and nowhere else, at a
- * safe point of a generator. Returns whether the plan has ended.
+ * safe point: a yield of a generator, or its end. Returns whether the plan has ended.
  */
-export async function runSlice(ctx: JobContext, turn: () => Promise<void>): Promise<'ended' | 'more' | 'cancelled'> {
+export async function runSlice(ctx: JobContext, turn: () => Promise<void>): Promise<End> {
   for (let stage = ctx.stage; stage !== null; stage = ctx.stage) {
     ctx.job.domain = stage.domain
     const running = stage.run(ctx)
     try {
-      for (;;) {
+      for (let over = false; !over;) {
         const next = await running.next()
-        if (next.done === true) {
-          advance(ctx, next.value)
-          break
-        }
-        ctx.note(next.value)
-        await turn()
-        if (ctx.cancelled && !publishing(ctx.job)) return 'cancelled'
-        if (mustStop(ctx, next.value)) return 'more'
-        if (next.value.durable === true || ctx.commitDue) await ctx.commit()
+        over = next.done === true
+        if (next.done === true) advance(ctx, next.value)
+        else ctx.note(next.value)
+        if (ctx.stage === null) return 'ended'
+        const end = await safePoint(ctx, turn, next.done === true ? BETWEEN : next.value)
+        if (end !== null) return end
       }
     } finally {
       await running.return()
     }
   }
   return 'ended'
+}
+
+/** What the end of a stage says. */
+const BETWEEN: Progress = { step: '' }
+
+async function safePoint(ctx: JobContext, turn: () => Promise<void>, progress: Progress): Promise<End | null> {
+  await turn()
+  if (ctx.cancelled && !publishing(ctx.job)) return 'cancelled'
+  if (mustStop(ctx, progress)) return 'more'
+  if (progress.durable === true || ctx.commitDue) await ctx.commit()
+  return null
 }
 
 /** Whether the first file may be visible under its final name. */

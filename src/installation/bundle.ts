@@ -1,14 +1,15 @@
 import { stripTypeScriptTypes } from 'node:module'
-import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { readFileIfThere } from '../lib/durable-file.ts'
+import { readFileIfThere, replaceFile } from '../lib/durable-file.ts'
 import { realDisk } from '../lib/disk.ts'
 import { BackupError } from '../lib/errors.ts'
+import { SCRIPT } from './script.ts'
 
 /**
- * `installation/restore.mjs`: the files of `script/`, joined into one that runs on a bare Node. They import nothing
- * but each other and Node's own modules, and no two of them use the same name at their top level
- * (`test/installation/bundle.test.ts`), so joining is leaving out the imports between them.
+ * Makes `restore.mjs`, the script that lies in every archive: the files of `script/`, joined into one that runs on a
+ * bare Node. They import nothing but each other and Node's own modules, and no two of them use the same name at their
+ * top level (`test/installation/bundle.test.ts`), so joining is leaving out the imports between them. What is made is
+ * kept beside this file: taking the types out costs a process a tenth of a second, which is some hosts' whole slice.
  */
 
 /** In the order of their needs. */
@@ -35,32 +36,13 @@ const IMPORT = /^import (?:type )?\{([^}]*)\} from '([^']+)';?\n/gm
 const DEFAULT = /^import (\w+) from '([^']+)';?\n/gm
 const HEAD = '// Restores a backup without the program that made it. Usage: node restore.mjs --help\n'
 
-let made: string | undefined
-
-/** The text of the script: the same for every call of one release. */
-export function restoreScript(): string {
-  return (made ??= join(FILES.map(textOf)))
-}
+/** The text of the script. */
+export const bundle = (): string => join(FILES.map((name) => stripTypeScriptTypes(textOf(name))))
 
 function textOf(name: string): string {
-  const typed = import.meta.url.endsWith('.ts')
-  const file = fileURLToPath(new URL(`${name}.${typed ? 'ts' : 'js'}`, FOLDER))
-  const text = readFileIfThere(realDisk, file)?.toString('utf8')
-  if (text === undefined) {
-    throw new BackupError('INTERNAL', `${path.basename(file)}, a part of this program, is missing: install it again`)
-  }
-  return typed ? withoutTypes(text) : text.replace(/^\/\/# sourceMappingURL=.*\n?/gm, '')
-}
-
-/** Node tells everybody at the first use that this function of its own may change; nobody here can do anything about it. */
-function withoutTypes(text: string): string {
-  const { emitWarning } = process
-  process.emitWarning = () => {}
-  try {
-    return stripTypeScriptTypes(text)
-  } finally {
-    process.emitWarning = emitWarning
-  }
+  const bytes = readFileIfThere(realDisk, fileURLToPath(new URL(`${name}.ts`, FOLDER)))
+  if (bytes === null) throw new BackupError('INTERNAL', `script/${name}.ts, a part of this program, is missing`)
+  return bytes.toString('utf8')
 }
 
 function join(texts: readonly string[]): string {
@@ -90,3 +72,5 @@ function join(texts: readonly string[]): string {
   ]
   return `${HEAD}${imports.toSorted().join('\n')}\n${bodies.join('\n')}`
 }
+
+if (import.meta.main) replaceFile(realDisk, fileURLToPath(SCRIPT), Buffer.from(bundle(), 'utf8'))

@@ -1,5 +1,6 @@
 import path from 'node:path'
 import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
+import { failPart } from '../engine/job.ts'
 import { ensureFolder } from '../lib/durable-file.ts'
 import type { Disk, FileStat } from '../lib/disk.ts'
 import type { Stage, StageContext, Steps } from '../engine/stage.ts'
@@ -72,7 +73,7 @@ function prepare(parts: BackupParts, spec: BackupSpec, ctx: StageContext): void 
       checkSource(ctx.disk, source, output)
     } catch (error) {
       if (part.critical) throw error
-      failPart(ctx, label, asBackupError(error, source.path, 'SOURCE_UNREADABLE'))
+      failSource(ctx, label, asBackupError(error, source.path, 'SOURCE_UNREADABLE'))
     }
   }
   for (const database of namedDatabases(parts, ctx, spec)) checkDatabase(ctx, database)
@@ -88,11 +89,9 @@ function checkDatabase(ctx: StageContext, database: NamedDatabase): void {
   }
 }
 
-/** Marks a participant as failed: the run goes on and ends `partial`. */
-export function failPart(ctx: StageContext, label: string, error: BackupError): void {
-  const part = ctx.part(label)
-  part.status = 'failed'
-  part.error = `${error.code}: ${error.message}`
+/** Marks a source as failed: the run goes on and ends `partial`. */
+export function failSource(ctx: StageContext, label: string, error: BackupError): void {
+  failPart(ctx.part(label), error)
   ctx.warn('omitted', `source ${label}: ${error.message}`)
 }
 
@@ -185,7 +184,7 @@ async function* count(parts: BackupParts, spec: BackupSpec, slot: InitSlot, ctx:
       })
     } catch (error) {
       if (ctx.part(label).critical || !isLostSource(error)) throw error
-      failPart(ctx, label, error)
+      failSource(ctx, label, error)
     }
   }
 }

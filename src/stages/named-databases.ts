@@ -2,7 +2,7 @@ import path from 'node:path'
 import type { FileStat } from '../lib/disk.ts'
 import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
 import { isSqlite, readHeader } from '../lib/sqlite-header.ts'
-import type { Part } from '../engine/job.ts'
+import { failPart, type Part } from '../engine/job.ts'
 import type { BackupSpec, DatabaseSpec, SourceSpec } from '../engine/spec.ts'
 import type { StageContext } from '../engine/stage.ts'
 import type { BackupParts } from './backup-parts.ts'
@@ -104,7 +104,6 @@ export function liesInSource(ctx: StageContext, spec: BackupSpec, file: Buffer):
 /** A database that the run can do without has failed; one that it cannot do without fails the run, by name. */
 export function failDatabase(ctx: StageContext, database: NamedDatabase, error: BackupError): void {
   if (database.critical) throw error
-  database.part.status = 'failed'
-  database.part.error = `${error.code}: ${error.message}`
+  failPart(database.part, error)
   ctx.warn('omitted', `database ${database.name}: ${error.message}`)
 }

@@ -5,7 +5,7 @@ import type { Entry, Mark, Omission, SourceItem } from '../source/source.ts'
 import type { Taken } from '../sink/sink.ts'
 import type { BackupParts, DatabaseCopier } from './backup-parts.ts'
 import { dropCopies } from './copy-slots.ts'
-import { backupSpec, failPart, isLostSource } from './init.ts'
+import { backupSpec, failSource, isLostSource } from './init.ts'
 import { storeEntry, storeOmission } from './manifest-lines.ts'
 import { labelsOf, namedDatabases, sourcesOf, type NamedDatabase } from './named-databases.ts'
 import { foundDatabase, matches, noteDatabase, packNamed } from './store-database.ts'
@@ -94,7 +94,7 @@ interface Packing {
 function take({ ctx, slot, label, named }: Packing, item: SourceItem, taken: Taken | null): void {
   if (item.type === 'pause') {
     const lost = LOST.get(item)
-    if (lost !== undefined) failPart(ctx, label, lost)
+    if (lost !== undefined) failSource(ctx, label, lost)
     slot.after = item.mark ?? slot.after
     return
   }

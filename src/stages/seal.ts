@@ -46,7 +46,7 @@ function summary(parts: BackupParts, spec: BackupSpec, ctx: StageContext): strin
         archive: { format: spec.format, partSize: spec.partSize, level: spec.level, deflate: spec.deflate },
         type: spec.type ?? 'full',
         sources: sourcesOf(spec),
-        parts: job.parts.map(({ name, critical, status, files, bytes, omitted: left, error }) => ({
+        parts: ctx.parts().map(({ name, critical, status, files, bytes, omitted: left, error }) => ({
           name,
           critical,
           status,

@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import type { JobView } from '../../src/engine/job.ts'
+import { openArchive } from '../../src/archive/open-archive.ts'
+import { DEFAULT_LIMITS } from '../../src/archive/reader.ts'
+import { outcome, type JobView, type Part } from '../../src/engine/job.ts'
+import type { Disk } from '../../src/lib/disk.ts'
+import { leftovers } from '../helpers/bench-check.ts'
 import { BenchJob, bootProcess } from '../helpers/bench-job.ts'
 import { benchSource } from '../helpers/bench-source.ts'
 import { putFile } from '../helpers/disk-tree.ts'
@@ -38,6 +42,16 @@ class Meter {
     if (from?.[1] !== undefined) this.steps.at(-1)?.push(this.disk.lstat(from[1]).size)
     return call.name === 'open' && call.mode === 'read' && call.path.includes('/secret-')
   }
+}
+
+/** What the archive says of the backup. */
+async function manifestOf(disk: Disk, file: string): Promise<{ parts: Part[] }> {
+  using archive = openArchive(disk, file, { limits: DEFAULT_LIMITS, salvage: false })
+  const entry = [...archive.entries()].find(({ path }) => path.toString() === 'installation/manifest.json')
+  if (entry === undefined) throw new Error('no manifest')
+  const text: Uint8Array[] = []
+  for await (const { bytes } of archive.content(entry)) text.push(Buffer.from(bytes))
+  return JSON.parse(Buffer.concat(text).toString('utf8')) as { parts: Part[] }
 }
 
 describe('what grows', () => {
@@ -85,4 +99,59 @@ describe('what grows', () => {
       expect(found).toBe(OMITTED)
     },
   )
+
+  it(
+    'is the verdict on each of a hundred sources of long names, complete and in order',
+    { timeout: 60_000 },
+    async () => {
+      const disk = benchSource({ large: 0, files: 2 })
+      const sources = Array.from({ length: 100 }, (_, n) => {
+        const name = `${n}-${'ü'.repeat(n % 3 === 2 ? 120 : 1)}`
+        if (n % 3 > 0) disk.mkdir(`/source/${name}`, 0o755)
+        if (n % 3 > 0) putFile(disk, `/source/${name}/file`, `of ${n}`)
+        return { type: 'directory' as const, path: `/source/${name}`, xattrs: false, critical: false }
+      })
+      const job = new BenchJob({ slices: 'each', spec: { sources } }, disk)
+      const meter = new Meter(disk)
+      const metered = faultDisk(disk, { counts: meter.look })
+      const ended = await job.drive(metered)
+      expect(ended.status).toBe('completed')
+      expect(outcome(ended)).toBe('partial')
+      expect(Math.max(...meter.steps.flat())).toBeLessThanOrEqual(RECORD)
+      await using other = job.boot()
+      const parts = await other.engine.parts(1)
+      const told = parts.map(({ name, status, files }) => ({ name, status, files }))
+      const expected = sources.map(({ path }, n) => ({
+        name: path.slice('/source/'.length),
+        status: n % 3 > 0 ? 'completed' : 'failed',
+        files: n % 3 > 0 ? 1 : 0,
+      }))
+      expect(told).toEqual(expected)
+      expect(ended.parts.length).toBeLessThan(60)
+      const { parts: sealed } = await manifestOf(disk, (await other.engine.artifacts(1))[0]?.path ?? '')
+      expect(sealed.map(({ name, status, files }) => ({ name, status, files }))).toEqual(expected)
+    },
+  )
+
+  it('is still known of a job that failed', async () => {
+    const disk = benchSource({ large: 0, files: 2 })
+    const sources = Array.from({ length: 100 }, (_, n) => ({
+      type: 'directory' as const,
+      path: n < 99 ? `/source/${n}` : '/source',
+      label: `source ${n}`,
+      critical: n === 99,
+      xattrs: false,
+    }))
+    const job = new BenchJob({ slices: 'each', spec: { sources } }, disk)
+    await using process = job.boot()
+    let reply = await job.call(process)
+    while (reply.domain === 'init') reply = await job.call(process)
+    disk.rename('/source', '/moved')
+    while (reply.status === 'running') reply = await job.call(process)
+    expect(reply.status).toBe('failed')
+    const parts = await process.engine.parts(1)
+    expect(parts.map(({ name }) => name)).toEqual(sources.map(({ label }) => label))
+    expect(parts.slice(0, 99).every(({ status, error }) => status === 'failed' && error !== null)).toBe(true)
+    expect(leftovers(disk, reply)).toEqual([])
+  })
 })

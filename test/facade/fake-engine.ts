@@ -114,6 +114,9 @@ export class FakeEngine implements Engine {
     this.#jobs.delete(number)
   }
 
+  async parts(number: number) {
+    return (await this.get(number)).parts
+  }
   async artifacts(number: number) {
     const job = this.#find(number)
     if (job.status !== 'completed' || job.archive === null) return []
@@ -234,6 +237,7 @@ export function newJob(number: number, spec: JobSpec, now: number): JobView {
     percent: 0,
     totals: { entries: 0, files: 0, bytesRead: 0, bytesWritten: 0, filesExpected: null, bytesExpected: null },
     parts: [],
+    shelved: { total: 0, failed: 0, gaps: 0 },
     warnings: { total: 0, before: 0, recent: [] },
     archive: null,
     artifacts: { count: 0, bytes: 0 },

@@ -24,6 +24,12 @@ export interface KillReport {
   last: StepReply
 }
 
+/**
+ * Kills after which processes live longer, the more of them have died: where a machine is so busy that a slice is not
+ * enough to begin, the job ends all the same.
+ */
+const UNHURRIED = 40
+
 /** One job from its creation to its end: processes die as planned, a fresh one takes each next step. */
 export async function killLoop(place: Place, plan: KillPlan, random: Random, most = 5000): Promise<KillReport> {
   const loop = new KillLoop(place, plan, random)
@@ -104,17 +110,18 @@ class KillLoop {
 
   /** To be called before the process begins: some plans watch what it does. */
   #death(child: Stepper): () => Promise<unknown> {
-    const { sliceMs, when } = this.#plan
-    if (when === 'half') return () => child.heard('begin').then(() => sleep(sliceMs / 2))
+    const { when } = this.#plan
+    if (when === 'half') return () => child.heard('begin').then(() => sleep(this.#plan.sliceMs / 2))
+    const sliceMs = this.#plan.sliceMs * Math.max(1, this.kills / UNHURRIED)
     if (when === 'mean') return () => sleep(-sliceMs * Math.log(1 - this.#random.next()))
     if (this.#random.chance(0.5)) return () => sleep(this.#random.next() * 2 * sliceMs)
-    const changes = this.#changes(1 + this.#random.int(12))
+    const changes = this.#changes(1 + this.#random.int(12), 3 * sliceMs)
     const wait = this.#random.chance(0.5) ? 0 : this.#random.next() * 3
     return () => changes.then(() => sleep(wait))
   }
 
   /** Resolves at the n-th change of a record or of the log, and in any case after a while. */
-  #changes(n: number): Promise<void> {
+  #changes(n: number, atMost: number): Promise<void> {
     return new Promise((resolve) => {
       let left = n
       const done = (): void => {
@@ -125,7 +132,7 @@ class KillLoop {
       const watcher = fs.watch(path.join(this.#place.dataDir, 'jobs', '1'), (_, name) => {
         if (name !== null && !name.endsWith('.tmp') && --left <= 0) done()
       })
-      const late = setTimeout(done, 3 * this.#plan.sliceMs)
+      const late = setTimeout(done, atMost)
     })
   }
 

@@ -1,3 +1,4 @@
+import { PARTS_FILE } from '../../src/engine/part-list.ts'
 import { jobPaths } from '../../src/engine/paths.ts'
 import { JobStore } from '../../src/engine/store.ts'
 import type { JobView } from '../../src/engine/job.ts'
@@ -68,8 +69,10 @@ export function leftovers(disk: Disk, job: JobView): string[] {
   found.push(...names.filter((name) => !KEPT.test(name)))
   if (names.filter((name) => name.startsWith('state-')).length > 2) found.push('a third record')
   for (const side of names.filter((name) => name.startsWith('files-'))) {
-    if (job.status !== 'completed') found.push(side)
-    else found.push(...namesIn(disk, `${folder}/${side}`).filter((name) => name !== 'artifacts'))
+    const inside = namesIn(disk, `${folder}/${side}`)
+    const kept = job.status === 'completed' ? ['artifacts', PARTS_FILE] : [PARTS_FILE]
+    if (inside.length === 0) found.push(side)
+    found.push(...inside.filter((name) => !kept.includes(name)))
   }
   return found
 }

@@ -1,6 +1,7 @@
 import type { Job, Part, WarningCode } from '../../src/engine/job.ts'
 import type { Json } from '../../src/engine/json.ts'
 import type { JobSpec } from '../../src/engine/spec.ts'
+import { PartList } from '../../src/engine/part-list.ts'
 import type { Place, StageContext } from '../../src/engine/stage.ts'
 import { AppendFile } from '../../src/lib/append-file.ts'
 import type { Clock } from '../../src/lib/clock.ts'
@@ -48,6 +49,7 @@ export class MemoryContext implements StageContext {
   /** What `closing` says; a test that wants the stage to come to an end sets it. */
   ending = false
   readonly #work: MemoryWork
+  readonly #parts = new PartList(this)
   readonly #warm = new Map<string, Disposable>()
   #dead = false
 
@@ -142,11 +144,11 @@ export class MemoryContext implements StageContext {
 
   part(name: string): Part {
     this.#alive()
-    const present = this.job.parts.find((part) => part.name === name)
-    if (present !== undefined) return present
-    const made: Part = { name, critical: false, status: 'pending', files: 0, bytes: 0, omitted: 0, error: null }
-    this.job.parts.push(made)
-    return made
+    return this.#parts.get(name)
+  }
+  parts(): Part[] {
+    this.#alive()
+    return this.#parts.all()
   }
   count(delta: Parameters<StageContext['count']>[0]): void {
     this.#alive()

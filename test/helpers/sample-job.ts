@@ -42,6 +42,7 @@ export function sampleJob(spec: JobSpec): Job {
     percent: 0,
     totals: { entries: 0, files: 0, bytesRead: 0, bytesWritten: 0, filesExpected: null, bytesExpected: null },
     parts: [],
+    shelved: { total: 0, failed: 0, gaps: 0 },
     warnings: { total: 0, before: 0, recent: [] },
     archive: null,
     artifacts: { count: 0, bytes: 0 },

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
 import type { BackupSpec } from '../../src/engine/spec.ts'
-import { restoreScript } from '../../src/installation/bundle.ts'
+import { restoreScript } from '../../src/installation/script.ts'
 import { SpineWorld } from '../engine/spine-world.ts'
 import { makeTree, type Tree } from '../helpers/tree.ts'
 

@@ -1,4 +1,4 @@
-import { isEnded, outcome } from '../../engine/job.ts'
+import { hasFailedParts, isEnded, lacksFiles, outcome } from '../../engine/job.ts'
 import type { JobView } from '../../engine/job.ts'
 import type { JobState } from '../backend.ts'
 import { namesGap } from './gaps.ts'
@@ -8,7 +8,7 @@ import { namesGap } from './gaps.ts'
  * restores name their gaps in warnings only, of which the record keeps the newest.
  */
 export function hasGaps(job: JobView): boolean {
-  if (job.parts.some((part) => part.status === 'failed' || part.omitted > 0)) return true
+  if (hasFailedParts(job) || lacksFiles(job)) return true
   return job.warnings.recent.some((warning) => namesGap(warning.code))
 }
 

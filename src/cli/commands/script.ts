@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { restoreScript } from '../../installation/bundle.ts'
+import { restoreScript } from '../../installation/script.ts'
 import type { Session } from '../session.ts'
 
 /** The same script as in every archive of this release: for an archive whose own cannot be got at. */

@@ -1,11 +1,17 @@
 import type { z } from 'zod'
-import { outcome, type JobView } from '../../engine/job.ts'
+import { outcome, type JobView, type Part } from '../../engine/job.ts'
 import type { ArtifactInfo } from '../../engine/services.ts'
 import type { backupInfo } from './schemas.ts'
 import { stepReply } from './view.ts'
 
+interface Known {
+  readonly job: JobView
+  readonly artifacts: readonly ArtifactInfo[]
+  readonly parts: readonly Part[]
+}
+
 /** All that is known of one job. `paths`: whether the caller may see where files lie on the host. */
-export function infoOf(job: JobView, artifacts: readonly ArtifactInfo[], paths: boolean): z.input<typeof backupInfo> {
+export function infoOf({ job, artifacts, parts }: Known, paths: boolean): z.input<typeof backupInfo> {
   return {
     number: job.number,
     id: job.id,
@@ -25,7 +31,7 @@ export function infoOf(job: JobView, artifacts: readonly ArtifactInfo[], paths: 
     finishedAt: job.finishedAt,
     comment: job.spec.comment,
     totals: { ...job.totals },
-    parts: job.parts.map((part) => ({ ...part })),
+    parts: parts.map((part) => ({ ...part })),
     error: job.error,
     recentWarnings: job.warnings.recent.map(({ step, code, message }) => ({ step, code, message })),
     artifacts: artifacts.map(({ name, path, size, sha256 }) => ({ name, ...(paths ? { path } : {}), size, sha256 })),

@@ -163,8 +163,8 @@ const backups = {
     async run(services, ref, call) {
       const job = await jobOf(services, ref, call)
       const { number } = job
-      const artifacts = await services.engine.artifacts(number)
-      return infoOf(job, artifacts, services.access.allows(call.session, 'admin'))
+      const [artifacts, parts] = [await services.engine.artifacts(number), await services.engine.parts(number)]
+      return infoOf({ job, artifacts, parts }, services.access.allows(call.session, 'admin'))
     },
   }),
   getLog: method({
