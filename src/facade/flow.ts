@@ -10,7 +10,8 @@ const ASKED_EVERY = 2_000
 
 /**
  * Sends all of it, as fast as it is taken. CANCELLED when the other side left, took nothing for a minute, or lost the
- * right to have it; whatever reading throws. Then the connection is cut: its announced length shows that not all came.
+ * right to have it; whatever reading throws. The caller then cuts the connection: its announced length shows that not
+ * all came.
  */
 export async function flow(outgoing: Outgoing, response: Response, counts: () => boolean): Promise<void> {
   let piece = await outgoing.read() // what is wrong from the beginning can still be said
@@ -28,9 +29,6 @@ export async function flow(outgoing: Outgoing, response: Response, counts: () =>
     if (left !== 0) throw new BackupError('INTERNAL', 'a download had another length than announced')
     response.end()
     if (!response.writableFinished) await taken(response, 'finish')
-  } catch (error) {
-    if (response.headersSent) response.destroy()
-    throw error
   } finally {
     clearInterval(watch)
   }

@@ -95,6 +95,13 @@ describe('tickets', () => {
     }
     expect(outcomes.get('FORBIDDEN')).toBeLessThanOrEqual(50)
     expect((outcomes.get('FORBIDDEN') ?? 0) + (outcomes.get('TOO_MANY_REQUESTS') ?? 0)).toBe(10_000)
+    const alone = await book()
+    let looked = 0
+    for (let i = 0; i < 10_000; i++) {
+      const origin = { face: 'http', address: `203.0.${i % 250}.${Math.floor(i / 250)}` }
+      if (alone.take(`ratchet_ticket_${'0'.repeat(12)}_${'A'.repeat(43)}`, origin) === 'FORBIDDEN') looked++
+    }
+    expect(looked).toBeLessThanOrEqual(50)
     // Whoever holds a ticket of ours is listened to all the same.
     expect(take(make())).toBe('rita')
     for (const nonsense of ['', 'x', 'a'.repeat(100_000), 'ratchet_ticket_', `${make()}x`])
