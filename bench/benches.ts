@@ -1,5 +1,6 @@
 import { jpa } from './jpa.ts'
 import type { Row } from './report.ts'
+import { browse, list } from './lists.ts'
 import { sqlite } from './sqlite.ts'
 import { flat, million, steps } from './stepped-runs.ts'
 import { deflate, restore, slices, stored } from './whole-runs.ts'
@@ -27,6 +28,8 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
   },
   million: { about: 'memory over 1,000,000 files in folders', run: () => million('million') },
   'million-flat': { about: 'memory over 1,000,000 files in one folder', run: () => million('million-flat') },
+  list: { about: 'a page of 10,000 backups', run: list },
+  browse: { about: 'the first page of 1,000,000 entries', run: browse },
   sqlite: { about: 'copy of a database against sqlite3', run: sqlite },
   restore: { about: 'restore against unzip', run: restore },
 }

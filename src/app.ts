@@ -3,6 +3,9 @@ import os from 'node:os'
 import path from 'node:path'
 import { noteJobs } from './access/job-trail.ts'
 import { openAccess } from './access/open.ts'
+import { createArchives } from './contents/archives.ts'
+import { LocalShelf, type Shelf } from './contents/shelf.ts'
+import { ThreadedShelf } from './contents/threads.ts'
 import type { PasswordCost } from './access/password.ts'
 import type { SetupToken } from './access/setup.ts'
 import { openToken, type OpenedToken } from './access/token.ts'
@@ -96,12 +99,15 @@ export async function createApp(options: AppOptions): Promise<App> {
   })
   const untell = noteJobs(engine.events, opened.audit)
   const profiles = createProfiles({ disk, clock, folder: dataDir, host: os.hostname() })
+  const archives = createArchives(engine, options.inline === true ? new LocalShelf(disk) : threadedShelf())
   const services: Services = {
     engine,
+    archives,
     profiles,
     roots: createRoots(disk, () => loadSettings(disk, dataDir).roots),
     access: opened.access,
     accounts: opened.accounts,
+    tickets: opened.tickets,
     audit: opened.audit,
     version: VERSION,
   }
@@ -117,6 +123,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       return engine.start({ kind: 'backup', spec, ...(key === undefined ? {} : { key }) })
     },
     async [Symbol.asyncDispose]() {
+      await archives.close()
       await engine.close()
       untell()
     },
@@ -152,10 +159,15 @@ async function inlineSteps(store: JobStore, dataDir: string, threads: number): P
   }
 }
 
+/** Entry of a thread, beside this file. */
+const threadEntry = (name: string): URL =>
+  new URL(`./${name}.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url)
+
+const threadedShelf = (): Shelf => new ThreadedShelf(threadEntry('contents-loop'))
+
 function threadedSteps(data: ThreadData): StepRunner {
-  const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   return new WorkerRunner({
-    entry: new URL(`./step-loop.${ending}`, import.meta.url),
+    entry: threadEntry('step-loop'),
     data: { ...data },
     threads: STEP_THREADS,
     clock: systemClock,

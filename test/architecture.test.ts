@@ -28,6 +28,10 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['stages', 'sink/part-writer.ts', 'the names of parts in the record'],
   ['stages', 'source/source.ts', 'types: sources arrive through the factory'],
   ['stages', 'archive', 'restore and verify read archives; the reader arrives through the factory'],
+  ['contents', 'lib', 'it reads files'],
+  ['contents', 'archive', 'it lists archives and unpacks what is asked for'],
+  ['contents', 'engine/archives.ts', 'types: the words facades see'],
+  ['contents', 'engine/services.ts', 'types: which files a backup has'],
   ['installation', 'lib', 'it reads its own script'],
   ['settings', 'lib', 'settings are durable files'],
   ['settings', 'engine/services.ts', 'types: it implements Profiles and Roots'],
@@ -57,7 +61,7 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
 ]
 
 /** The composition root: the only files that know every folder. */
-const ROOT = /^(app|main|index|registry|step-parts|restore-parts|step-loop|version)\.ts$/
+const ROOT = /^(app|main|index|registry|step-parts|restore-parts|step-loop|contents-loop|version)\.ts$/
 
 function layerFaults(file: Source): string[] {
   const from = file.path.split('/')
@@ -83,7 +87,7 @@ const DOORS: readonly (readonly [what: RegExp, where: 'import' | 'code', files: 
   [
     /^(node:)?worker_threads$/,
     'import',
-    /^(step-loop|lib\/thread|engine\/worker|archive\/codec(-[a-z]+)?|dump\/copy-loop)\.ts$/,
+    /^(step-loop|contents-loop|contents\/threads|lib\/thread|engine\/worker|archive\/codec(-[a-z]+)?|dump\/copy-loop)\.ts$/,
     'threads are the business of few places, and started in one way',
   ],
   [/\bDate\.now\b|\bperformance\.now\b|\bnew Date\(\)|\bhrtime\b/g, 'code', /^lib\/clock\.ts$/, 'time can be replaced'],

@@ -71,6 +71,12 @@ export class AccessControl implements Access {
     return null
   }
 
+  current(session: Session): Session | null {
+    if (session.kind === 'host') return session
+    const known = this.#parts.file.find(session.id)
+    return known === undefined ? null : (this.#sessionOf(known)?.session ?? null)
+  }
+
   allows(session: Session, role: Parameters<Access['allows']>[1]): boolean {
     return includes(session.role, role)
   }

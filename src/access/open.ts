@@ -1,5 +1,5 @@
 import path from 'node:path'
-import type { Access, Accounts, Audit } from '../engine/services.ts'
+import type { Access, Accounts, Audit, Tickets } from '../engine/services.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'
 import { removeIfThere } from '../lib/durable-file.ts'
@@ -11,6 +11,7 @@ import { AuditTrail } from './audit.ts'
 import { AttemptGuard, type GuardOptions } from './guard.ts'
 import { Passwords, type PasswordCost } from './password.ts'
 import { openSetup, setupFile, type SetupToken } from './setup.ts'
+import { TicketBook } from './tickets.ts'
 import { Traffic, type TrafficLimits } from './traffic.ts'
 
 export interface AccessOptions {
@@ -27,6 +28,7 @@ export interface AccessOptions {
 export interface OpenedAccess {
   readonly access: Access
   readonly accounts: Accounts
+  readonly tickets: Tickets
   readonly audit: Audit
   readonly passwords: Passwords
   /** The setup token, made where there are no users. */
@@ -44,7 +46,8 @@ export function openAccess(options: AccessOptions): OpenedAccess {
   const access = new AccessControl({ clock, file, guard, traffic, audit, hostToken })
   const onSetUp = (): void => clearSetup(disk, dataDir)
   const accounts = new AccountsBook({ clock, file, guard, traffic, audit, passwords, onSetUp })
-  return { access, accounts, audit, passwords, setup: () => openSetup(disk, clock, dataDir, file) }
+  const tickets = new TicketBook({ clock, guard, audit, access })
+  return { access, accounts, tickets, audit, passwords, setup: () => openSetup(disk, clock, dataDir, file) }
 }
 
 /** The token counts no more; a file that stays is removed by the next start. */

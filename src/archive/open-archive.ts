@@ -36,7 +36,8 @@ interface Reading {
   open(source: ByteSource, options: OpenOptions): ArchiveReader
 }
 
-const READINGS = {
+/** How the parts of each format are found and read. */
+export const READINGS = {
   zip: { parts: openParts, open: openZip },
   jpa: { parts: openJpaParts, open: openJpa },
 } as const satisfies Record<string, Reading>

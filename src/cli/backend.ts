@@ -11,6 +11,7 @@ import type {
 } from '../engine/services.ts'
 import type { ImportChoice, ProfileDocument } from '../engine/profile-document.ts'
 import type { AccountStore } from './backend/accounts.ts'
+import type { ContentStore } from './backend/contents.ts'
 import type { JobKind, Pacing } from '../engine/spec.ts'
 
 /**
@@ -35,6 +36,7 @@ export interface Backend extends AsyncDisposable {
   log(number: number, query: LogQuery): Promise<LogPage>
   readonly profiles: ProfileStore
   readonly accounts: AccountStore
+  readonly contents: ContentStore
 }
 
 export interface ProfileStore {

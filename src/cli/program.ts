@@ -2,8 +2,10 @@ import { Command } from 'commander'
 import { addAudit } from './commands/audit.ts'
 import { addBackup } from './commands/backup.ts'
 import { addBench } from './commands/bench.ts'
+import { addBrowse } from './commands/browse.ts'
 import { addCancel } from './commands/cancel.ts'
 import { addDelete } from './commands/delete.ts'
+import { addDownload } from './commands/download.ts'
 import { addList } from './commands/list.ts'
 import { addLog } from './commands/log.ts'
 import { addProfiles } from './commands/profiles.ts'
@@ -55,7 +57,7 @@ export function buildProgram(session: Session, version: string): Command {
       outputError: () => undefined,
     })
   const add = [addBackup, addStep, addRestore, addVerify, addList, addShow, addLog, addCancel, addDelete]
-  const more = [addProfiles, addScript, addUser, addToken, addAudit, addBench, addServe]
+  const more = [addBrowse, addDownload, addProfiles, addScript, addUser, addToken, addAudit, addBench, addServe]
   for (const one of [...add, ...more]) one(program, session)
   return program
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { systemClock, type Clock } from '../lib/clock.ts'
+import { downloadUrl, openDownload, ticketUrl } from './download.ts'
 import { runLoop, type Driver, type RunOptions } from './loop.ts'
 import { RETRY, retrying, type Policy, type RetryOptions } from './retry.ts'
 import { endpointOf, exchange, type Fetch, type Target } from './transport.ts'
@@ -127,6 +128,29 @@ export class RatchetClient {
   /** A page of a job's log: go on at `next` until it is beyond `total`. */
   getLog(job: t.JobHandle, query: t.LogParams = {}, options?: CallOptions): Promise<t.LogPage> {
     return this.call('getLog', { ...refOf(job), ...query }, options)
+  }
+
+  /** What a finished backup, or another archive, holds: one page. */
+  browseBackup(params: t.BrowseParams, options?: CallOptions): Promise<t.BrowsePage> {
+    return this.call('browseBackup', params, options)
+  }
+
+  /** A link for somebody who has no token: good once, for a minute. */
+  async createDownloadTicket(
+    job: t.JobHandle,
+    target: t.DownloadTarget,
+    options?: CallOptions,
+  ): Promise<t.DownloadTicket> {
+    const ticket = await this.call<t.DownloadTicket>('createDownloadTicket', { ...refOf(job), ...target }, options)
+    return { ...ticket, url: ticketUrl(this.#target.url, ticket.url) }
+  }
+
+  /**
+   * Begins a download. One try: whoever keeps what came goes on with `from` and `sha256`. RatchetError: refused;
+   * ConnectionError: no usable answer.
+   */
+  download(job: t.JobHandle, target: t.DownloadTarget, options: t.DownloadOptions = {}): Promise<t.Download> {
+    return openDownload(this.#target, downloadUrl(this.#target.url, job, target), options)
   }
 
   deleteBackup(job: t.JobHandle, options?: CallOptions): Promise<{ removed: number }> {

@@ -1,6 +1,7 @@
 import type { ErrorRecord } from '../lib/errors.ts'
 
 export type * from './account-types.ts'
+export type * from './content-types.ts'
 
 /** What goes over the wire, as a caller sees it. Times are milliseconds since 1970 UTC, sizes bytes. */
 
@@ -127,6 +128,9 @@ export interface ListParams {
   kind?: JobKind
   status?: JobStatus
   profile?: number
+  /** Begun at this time or later, and before this one. */
+  since?: number
+  until?: number
   offset?: number
   limit?: number
 }

@@ -5,6 +5,7 @@ import type { Catalogue } from './catalogue.ts'
 import { readArtifacts } from './context.ts'
 import { removePublished, type PublishedFile } from './published.ts'
 import { House } from './house.ts'
+import { JobWatch } from './job-watch.ts'
 import { isEnded, type JobView, type Part } from './job.ts'
 import { LogReader } from './log-read.ts'
 import { checkOrder } from './order.ts'
@@ -42,12 +43,14 @@ export interface EngineDeps {
 export class RatchetEngine implements Engine {
   readonly events = new Events<EngineEvents>()
   readonly #deps: EngineDeps
+  readonly #watch: JobWatch
   readonly #working = new Map<number, Promise<JobView>>()
   readonly #logs: LogReader
 
   constructor(deps: EngineDeps) {
     this.#deps = deps
     this.#logs = new LogReader(deps.store.deps.disk)
+    this.#watch = new JobWatch(deps.store, deps.catalogue, (number) => tryRead(deps.store, number))
   }
 
   async start(request: StartRequest): Promise<JobView> {
@@ -149,7 +152,7 @@ export class RatchetEngine implements Engine {
   }
 
   async list(query: JobQuery = {}): Promise<ReturnType<Catalogue['list']>> {
-    this.#refresh()
+    this.#watch.refresh()
     return this.#deps.catalogue.list(query)
   }
 
@@ -203,7 +206,7 @@ export class RatchetEngine implements Engine {
   async sweep(): Promise<number[]> {
     const { store, catalogue } = this.#deps
     this.#sweepRemoved()
-    this.#refresh()
+    this.#watch.refresh()
     const swept: number[] = []
     for (const [number, seen] of catalogue.known()) {
       const job = seen === 'ended' ? null : tryRead(store, number)
@@ -251,22 +254,6 @@ export class RatchetEngine implements Engine {
     const job = this.#deps.store.read(number)
     if (job.status === 'running' && this.#deps.store.idle(job) > ABANDONED_AFTER) return { ...job, status: 'stalled' }
     return job
-  }
-
-  /** Brings the cache up to date with the folders: only jobs whose epoch changed are read. */
-  #refresh(): void {
-    const { store, catalogue } = this.#deps
-    const known = catalogue.known()
-    for (const number of store.numbers()) {
-      const seen = known.get(number)
-      known.delete(number)
-      if (seen === 'ended') continue
-      const newest = store.epochs(number).at(-1)
-      if (newest === undefined || newest === seen) continue
-      const job = tryRead(store, number)
-      if (job !== null) catalogue.put(job)
-    }
-    for (const gone of known.keys()) catalogue.remove(gone)
   }
 }
 

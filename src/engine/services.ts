@@ -1,7 +1,8 @@
 import type { Events } from '../lib/events.ts'
 import type { LogLevel } from '../lib/log-level.ts'
 import type { Job, JobStatus, JobView, Part, Warning } from './job.ts'
-import type { Access, Accounts, Audit, Scope } from './who.ts'
+import type { Archives } from './archives.ts'
+import type { Access, Accounts, Audit, Scope, Tickets } from './who.ts'
 import type { BackupSpec, BackupType, DatabaseSpec, JobKind, Pacing, SourceSpec } from './spec.ts'
 
 /**
@@ -66,6 +67,9 @@ export interface JobQuery {
   kind?: JobKind
   status?: JobStatus
   profile?: number
+  /** Begun at this time or later, and before this one. Milliseconds since 1970. */
+  since?: number
+  until?: number
   /** Newest first. */
   offset?: number
   limit?: number
@@ -215,6 +219,7 @@ export interface Roots {
   check(use: 'source' | 'output' | 'restore' | 'archive', path: string): string
 }
 
+export type * from './archives.ts'
 export type * from './who.ts'
 export { inScope } from './who.ts'
 
@@ -226,10 +231,12 @@ export interface Catalogue {
 
 export interface Services {
   readonly engine: Engine
+  readonly archives: Archives
   readonly profiles: Profiles
   readonly roots: Roots
   readonly access: Access
   readonly accounts: Accounts
+  readonly tickets: Tickets
   readonly audit: Audit
   readonly version: string
 }

@@ -48,6 +48,8 @@ export interface Access {
    * `retryAfterMs`) when this address must wait, whatever it shows.
    */
   enter(token: string | undefined, origin: Origin): Session | null
+  /** The same caller as he is now; null: what he showed counts no more. */
+  current(session: Session): Session | null
   allows(session: Session, role: Role): boolean
   isFresh(session: Session, how: Freshness): boolean
   /** Counts a call. TOO_MANY_REQUESTS beyond the limits. To be released when the call has been answered. */
@@ -129,6 +131,24 @@ export interface Accounts {
   listTokens(session: Session): TokenInfo[]
   /** TOKEN_NOT_FOUND also for somebody else's. */
   revokeToken(session: Session, id: string): void
+}
+
+/** What a ticket is good for: one object of one backup, named in one way. */
+export type Purpose = `${string}/${string}`
+
+/**
+ * Links that work without a token, once and for a minute: for browsers, which send none with a click. A ticket is
+ * worth what its maker may do when it is used.
+ */
+export interface Tickets {
+  /** `secret` is shown here and never again. TOO_MANY_REQUESTS. */
+  make(session: Session, origin: Origin, purpose: Purpose): { secret: string; expiresAt: number }
+  /**
+   * Who made it. Counts once, whatever comes of it. FORBIDDEN, in the same words, for one that is unknown, late, used,
+   * made for something else or from another kind of network, or whose maker is nobody any more; unknown ones
+   * count as guesses. TOO_MANY_REQUESTS.
+   */
+  take(secret: string, origin: Origin, purpose: Purpose): Session
 }
 
 /** One line of the audit trail, beside what chains it. */

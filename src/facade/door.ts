@@ -1,18 +1,13 @@
 import type { IncomingMessage } from 'node:http'
-import type { RequestHandler, Response } from 'express'
-import { refusal } from './jsonrpc/errors.ts'
-import type { ErrorCode } from '../lib/errors.ts'
+import type { RequestHandler } from 'express'
 import { createHostCheck } from './host.ts'
 import { createOriginCheck } from './origin.ts'
+import { refuse, refuseStranger } from './refuse.ts'
 
 /** What every request passes before it is routed, whoever sends it. */
 
 /** Lines of a request's headers. Node cuts the rest off in silence: the server must let one more through than this. */
 export const MOST_HEADERS = 100
-
-export function refuse(response: Response, status: number, code: ErrorCode, message: string): void {
-  response.status(status).json(refusal(code, message))
-}
 
 export function checkDoor(names: readonly string[] = []): RequestHandler {
   const isOurs = createHostCheck(names)
@@ -37,20 +32,14 @@ export const tellHsts =
     next()
   }
 
-const BEFORE_SETUP = 'until the method setUp has made the first user, only the token file of the server counts'
-
 /** Until there is a user, whoever shows nothing gets one answer everywhere but where it says that it lives, and is set up. */
 export const checkSetUp =
   (isSetUp: () => boolean): RequestHandler =>
   (request, response, next) => {
-    const open = request.path === '/health' || (request.path === '/rpc' && request.method === 'POST')
+    const open =
+      request.path === '/health' ||
+      (request.path === '/rpc' && request.method === 'POST') ||
+      request.path.startsWith('/download/') // a ticket may say who comes
     if (open || request.headers.authorization !== undefined || isSetUp()) return next()
-    refuse(response, 403, 'FORBIDDEN', BEFORE_SETUP)
+    refuseStranger(response, isSetUp)
   }
-
-/** One body for every refusal: a missing, wrong, expired and revoked token look alike. */
-export function refuseStranger(response: Response, isSetUp: () => boolean): void {
-  if (!isSetUp()) return refuse(response, 403, 'FORBIDDEN', BEFORE_SETUP)
-  response.set('WWW-Authenticate', 'Bearer')
-  refuse(response, 401, 'UNAUTHORIZED', 'the access token is missing or wrong')
-}

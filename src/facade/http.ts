@@ -1,19 +1,21 @@
 import type { IncomingMessage } from 'node:http'
-import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express'
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
 import helmet from 'helmet'
 import { nanoid } from 'nanoid'
-import type { Origin, Role, Services, Session } from '../engine/services.ts'
+import type { Role, Services, Session } from '../engine/services.ts'
 import { systemClock, type Clock } from '../lib/clock.ts'
 import { BackupError, type ErrorCode } from '../lib/errors.ts'
 import type { Logger } from '../lib/logger.ts'
 import { MAX_BODY, readBody } from './body.ts'
 import { markAuthenticated } from './connections.ts'
-import { checkDoor, checkSetUp, refuse, refuseStranger, tellHsts } from './door.ts'
+import { checkDoor, checkSetUp, tellHsts } from './door.ts'
+import { createDownloads } from './download.ts'
 import { NOBODY } from './facade.ts'
 import { refusal, type ReportInternal } from './jsonrpc/errors.ts'
 import { createRpcServer, type RpcServer } from './jsonrpc/server.ts'
 import { createPeerReader, createTlsReader, type PeerReader } from './peer.ts'
 import { reportTo, requestLog, type Asker } from './request-log.ts'
+import { refuse, refuseForNow, refuseStranger, visitorOf, type Visitor } from './refuse.ts'
 
 export interface HttpOptions {
   readonly services: Services
@@ -43,6 +45,8 @@ export const ROUTES = [
   { path: '/health', verbs: 'GET, HEAD', needs: 'nothing' },
   { path: '/openrpc.json', verbs: 'GET, HEAD', needs: 'viewer' },
   { path: '/rpc', verbs: 'POST', needs: 'methods' },
+  // A ticket stands in for the token.
+  { path: '/download/:backup/:part', verbs: 'GET, HEAD', needs: 'restorer' },
 ] as const satisfies readonly Route[]
 
 type Path = (typeof ROUTES)[number]['path']
@@ -86,6 +90,7 @@ export function createHttpApp(options: HttpOptions): Express {
     '/health': [(_request, response) => void response.json({ status: 'ok' })],
     '/openrpc.json': [known, (_request, response) => void response.json(rpc.document)],
     '/rpc': [enter, requireJson(isSetUp), answer(rpc, isSetUp)],
+    '/download/:backup/:part': [enter, createDownloads(options.services)],
   }
   const app = express()
   app.disable('x-powered-by')
@@ -123,14 +128,6 @@ const only =
 
 const BEARER = /^Bearer ([\x21-\x7e]+)$/i
 
-/** Who called, and from where, as the entrance found out. */
-interface Visitor {
-  readonly session: Session
-  readonly origin: Origin
-}
-
-const visitorOf = (response: Response): Visitor => response.locals['visitor'] as Visitor // set by the entrance
-
 const SILENT: Logger = { log: () => undefined }
 
 const askerOf: Asker = (response) => {
@@ -138,11 +135,6 @@ const askerOf: Asker = (response) => {
   if (visitor === undefined) return null
   const { address, request } = visitor.origin
   return { user: visitor.session.name, address, ...(request === undefined ? {} : { request }) }
-}
-
-function refuseForNow(response: Response, waitMs: number): void {
-  response.set('Retry-After', String(Math.max(1, Math.ceil(waitMs / 1000))))
-  refuse(response, 429, 'TOO_MANY_REQUESTS', 'too many calls, or too many wrong tokens; wait')
 }
 
 /** Who calls: a token that is sent must be right; who sends none is nobody. */
@@ -216,6 +208,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = { TOO_LARGE: 413, B
 function lastResort(report: ReportInternal, newId: () => string): ErrorRequestHandler {
   return (error: unknown, _request, response, next) => {
     if (response.headersSent) return next(error)
+    if (error instanceof URIError) return refuse(response, 404, 'BAD_REQUEST', 'there is nothing here')
     if (error instanceof BackupError && STATUS[error.code] !== undefined)
       return refuse(response, STATUS[error.code] ?? 400, error.code, error.message)
     const id = newId()

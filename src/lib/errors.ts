@@ -61,6 +61,7 @@ export const ERROR_RULES = {
   ARCHIVE_DAMAGED: never('Restore again with --salvage to get back everything that is intact.'),
   ARCHIVE_UNSUPPORTED: never('The archive uses a feature this release does not know.'),
   ENTRY_REFUSED: never('The entry would write outside the target or breaks a rule; it was left out.'),
+  ENTRY_NOT_FOUND: never('Browse the backup to see what it holds.'),
   LIMIT_EXCEEDED: never('Raise the limit by its option if you trust the source.'),
   NAME_TOO_LONG: never('Shorten the name or path; the format cannot hold it.'),
   VERIFY_FAILED: never('The stored bytes differ from what was written; start a new backup and check the disk.'),

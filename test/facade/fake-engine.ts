@@ -102,6 +102,8 @@ export class FakeEngine implements Engine {
       .filter((j) => query.kind === undefined || j.kind === query.kind)
       .filter((j) => query.status === undefined || j.status === query.status)
       .filter((j) => query.profile === undefined || j.spec.profile === query.profile)
+      .filter((j) => query.since === undefined || j.createdAt >= query.since)
+      .filter((j) => query.until === undefined || j.createdAt < query.until)
       .filter((j) => query.seenBy === undefined || inScope({ ...j, profile: j.spec.profile }, query.seenBy))
       .toReversed()
     const from = query.offset ?? 0

@@ -282,6 +282,8 @@ test('roles: what each method needs', () => {
     listBackups: 'viewer',
     getBackupInfo: 'viewer',
     getLog: 'viewer',
+    browseBackup: 'viewer',
+    createDownloadTicket: 'restorer',
     deleteBackup: 'admin',
     startRestore: 'restorer',
     stepRestore: 'restorer',

@@ -1,3 +1,5 @@
+import fs from 'node:fs'
+import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Role } from '../../src/engine/services.ts'
 import { createHttpApp, ROUTES } from '../../src/facade/http.ts'
@@ -34,6 +36,8 @@ const viewers: readonly Caller[] = KNOWN
 const operators: readonly Caller[] = ['operator', 'admin', 'stale admin', 'token admin', 'token operator', 'host']
 const restorers: readonly Caller[] = ['restorer', 'admin', 'token restorer', 'token admin', 'host']
 const steppers: readonly Caller[] = [...restorers, 'stale admin', 'stale restorer']
+/** Bytes of a backup are what a restore gives back: the same role, but nothing is overwritten. */
+const downloaders: readonly Caller[] = [...restorers, 'stale admin', 'stale restorer']
 const admins: readonly Caller[] = ['admin', 'stale admin', 'token admin', 'host']
 const freshAdmins: readonly Caller[] = ['admin', 'host']
 const fresh: readonly Caller[] = [...ROLES, 'host']
@@ -90,6 +94,20 @@ const TABLE: Readonly<Record<string, Row>> = {
   listBackups: { may: viewers, others: all, params: none },
   getBackupInfo: { may: viewers, others: all, foreign: 'JOB_NOT_FOUND', params: job('backup') },
   getLog: { may: viewers, others: all, foreign: 'JOB_NOT_FOUND', params: job('backup') },
+  // The fake engine's backup has not completed: there is nothing to be seen in it yet.
+  browseBackup: {
+    may: viewers,
+    others: all,
+    foreign: 'JOB_NOT_FOUND',
+    params: job('backup'),
+    also: ['ARCHIVE_NOT_FOUND'],
+  },
+  createDownloadTicket: {
+    may: downloaders,
+    others: ['other restorer'],
+    foreign: 'JOB_NOT_FOUND',
+    params: (at) => ({ BackupID: at.backup, entry: 'a' }),
+  },
   deleteBackup: { may: freshAdmins, others: [], params: job('backup'), also: ['JOB_RUNNING'] },
   startRestore: {
     may: restorers,
@@ -367,11 +385,14 @@ describe('methods', () => {
 })
 
 describe('routes', () => {
-  /** Status for a GET by: nobody, a viewer. And what POST gets, with a viewer's token. */
-  const STATUS: Readonly<Record<string, readonly [none: number, viewer: number, post: number]>> = {
-    '/health': [200, 200, 405],
-    '/openrpc.json': [401, 200, 405],
-    '/rpc': [405, 405, 415],
+  type Statuses = readonly [get: (caller: Caller) => number, post: number]
+  const known = (caller: Caller): boolean => !(STRANGERS as readonly string[]).includes(caller)
+  /** Status of a GET by each caller; and of a POST by those who are somebody. */
+  const STATUS: Readonly<Record<string, Statuses>> = {
+    '/health': [() => 200, 405],
+    '/openrpc.json': [(caller) => (known(caller) ? 200 : 401), 405],
+    '/rpc': [() => 405, 415],
+    '/download/:backup/:part': [(caller) => downloading(caller), 405],
   }
   test('the table names every route that is there, and nothing answers beside them', async () => {
     await using world = await openWorld()
@@ -383,20 +404,37 @@ describe('routes', () => {
     expect(stack.length - routes.length).toBe(8)
   })
 
+  const downloading = (caller: Caller): number => {
+    if (!known(caller)) return 401
+    if (caller === 'other restorer') return 404 // as if it were not there
+    return downloaders.includes(caller) ? 200 : 403
+  }
+
   test('each, for each caller and verb', async () => {
     await using world = await cast()
-    for (const [path, [nobody, viewer, post]] of Object.entries(STATUS)) {
+    const { backup } = await things(world)
+    publish(world, backup)
+    for (const [route, [get, post]] of Object.entries(STATUS)) {
+      const path = route.replace(':backup', String(backup)).replace(':part', 'site.zip')
       for (const caller of [...STRANGERS, ...KNOWN, ...OTHERS]) {
         const token = world.tokens[caller]
         const headers: Record<string, string> = token === null ? {} : { authorization: `Bearer ${token}` }
-        const stranger = (STRANGERS as readonly string[]).includes(caller)
         const got = await fetch(`${world.server.url}${path}`, { headers })
-        expect([path, caller, got.status]).toEqual([path, caller, stranger ? nobody : viewer])
+        expect([path, caller, got.status]).toEqual([path, caller, get(caller)])
         await got.body?.cancel()
         const sent = await fetch(`${world.server.url}${path}`, { method: 'POST', headers, body: 'x' })
-        expect([path, caller, sent.status]).toEqual([path, caller, stranger && path === '/rpc' ? 401 : post])
+        expect([path, caller, sent.status]).toEqual([path, caller, !known(caller) && path === '/rpc' ? 401 : post])
         await sent.body?.cancel()
       }
     }
   })
 })
+
+/** Ends the backup with a file that is there. */
+function publish(world: Cast, backup: number): void {
+  const file = path.join(world.folder, 'outputs', 'site.zip')
+  fs.writeFileSync(file, 'archive')
+  world.engine.edit(backup, (job) => (job.status = 'completed'))
+  world.engine.artifacts = async (number) =>
+    number === backup ? [{ name: 'site.zip', path: file, size: 7, sha256: 'ab'.repeat(32) }] : []
+}

@@ -3,6 +3,8 @@ import os from 'node:os'
 import path from 'node:path'
 import { openAccess, type AccessOptions, type OpenedAccess } from '../../src/access/open.ts'
 import { openToken } from '../../src/access/token.ts'
+import { createArchives } from '../../src/contents/archives.ts'
+import { LocalShelf } from '../../src/contents/shelf.ts'
 import type { Services } from '../../src/engine/services.ts'
 import { createHttpApp } from '../../src/facade/http.ts'
 import { listen, type Listening, type ListenOptions } from '../../src/facade/listen.ts'
@@ -74,10 +76,12 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
   })
   const services: Services = {
     engine,
+    archives: createArchives(engine, new LocalShelf(realDisk)),
     profiles: createProfiles({ disk: realDisk, clock, folder, host: 'box' }),
     roots: createRoots(realDisk, () => roots),
     access: opened.access,
     accounts: opened.accounts,
+    tickets: opened.tickets,
     audit: opened.audit,
     version: '9.9.9',
   }

@@ -8,6 +8,7 @@ import { BackupError } from '../../lib/errors.ts'
 import type { Backend, JobState, ProfileData, ProfileStore, StartRequest, StepRequest } from '../backend.ts'
 import { defined } from '../session.ts'
 import { localAccounts, noteLocal, type AccountStore } from './accounts.ts'
+import { localContents, type ContentStore } from './contents.ts'
 import { stateOf } from './view.ts'
 
 /** Ratchet inside this process, on a data folder. Other processes may work on the same folder meanwhile. */
@@ -15,6 +16,7 @@ export class EmbeddedBackend implements Backend {
   readonly reach: readonly string[]
   readonly profiles: ProfileStore
   readonly accounts: AccountStore
+  readonly contents: ContentStore
   readonly #app: App
 
   private constructor(app: App, reach: readonly string[]) {
@@ -22,6 +24,7 @@ export class EmbeddedBackend implements Backend {
     this.reach = reach
     const { profiles } = app.services
     this.accounts = localAccounts(app.services)
+    this.contents = localContents(app.services)
     const save = (profile: unknown): ProfileData => {
       this.#note('profile.save', 'profile', 'begun')
       const saved = asData(profiles.save(profile))

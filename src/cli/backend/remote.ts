@@ -7,6 +7,7 @@ import { readDocument } from '../../engine/profile-document.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { Backend, JobState, ProfileStore, StartRequest, StepRequest } from '../backend.ts'
 import { remoteAccounts, type AccountStore } from './accounts.ts'
+import { remoteContents, type ContentStore } from './contents.ts'
 import { namesGap } from './gaps.ts'
 import { remoteErrors } from './remote-errors.ts'
 
@@ -18,6 +19,7 @@ export class RemoteBackend implements Backend {
   readonly reach: readonly string[]
   readonly profiles: ProfileStore
   readonly accounts: AccountStore
+  readonly contents: ContentStore
   readonly #quick: RatchetClient
   /** Rides out a server that restarts: repeats a call for minutes, with the number it awaits. */
   readonly #patient: RatchetClient
@@ -29,6 +31,7 @@ export class RemoteBackend implements Backend {
     this.#patient = new RatchetClient({ url, token })
     this.profiles = profilesOf(this.#quick)
     this.accounts = remoteAccounts(this.#quick)
+    this.contents = remoteContents(this.#quick)
   }
 
   start(request: StartRequest): Promise<JobState> {

@@ -3,10 +3,11 @@ import type { LogPage, Services, StepOptions } from '../../engine/services.ts'
 import type { JobKind } from '../../engine/spec.ts'
 import { BackupError } from '../../lib/errors.ts'
 import { accounts } from './account-methods.ts'
+import { contents } from './content-methods.ts'
 import { infoOf } from './info.ts'
 import { checkArchive, checkPlaces, planBackup, refuseFollowing, requireRights } from './places.ts'
 import { profileDocuments } from './profile-methods.ts'
-import { jobOf, numberOf, numberOfKind, type JobRef } from './resolve.ts'
+import { jobObject, jobOf, numberOf, numberOfKind, type JobRef } from './resolve.ts'
 import * as s from './schemas.ts'
 import { stepReply, type StepReply } from './view.ts'
 
@@ -21,14 +22,6 @@ function requireProfile({ access }: Services, id: number, call: Call): void {
 
 /** Where the program lies is nothing for everybody. */
 const withoutStacks = (page: LogPage): LogPage => ({ ...page, lines: page.lines.map(({ stack: _, ...line }) => line) })
-
-const JOB_HANDLE = /^(\d{1,16}|\d{8}-\d{6}-\d{6,15})$/
-
-const jobObject = (reply: StepReply | null, ref: JobRef = {}): string => {
-  const handle = reply?.BackupID ?? ref.backupid ?? ref.BackupID
-  // A handle that is none of ours may be anything, a mistyped password among it.
-  return JOB_HANDLE.test(String(handle)) ? `job:${handle}` : 'job'
-}
 
 const archiveObject = ({ archive }: { archive: number | string }, reply: StepReply | null): string => {
   const of = typeof archive === 'number' ? `job:${archive}` : 'archive'
@@ -247,5 +240,6 @@ export const methods: Table = {
   ...backups,
   ...restores,
   ...verifications,
+  ...contents,
   ...accounts,
 }

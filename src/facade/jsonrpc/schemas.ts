@@ -47,7 +47,7 @@ export const profileRef = z.strictObject({ id: profileIdSchema })
 export const savedProfile = profileInputSchema
 export { profileSchema }
 
-const handle = {
+export const handle = {
   backupid: z.union([id, number]).exactOptional().describe('The job: its id as replied, or its number.'),
   BackupID: number.exactOptional().describe('The job: its number. One of the two is needed; both must agree.'),
 }
@@ -102,6 +102,8 @@ export const listBackups = z.strictObject({
   kind: kind.default('backup'),
   status: status.exactOptional(),
   profile: profileIdSchema.exactOptional(),
+  since: time.exactOptional().describe('Only jobs begun at this time or later. Milliseconds since 1970 UTC.'),
+  until: time.exactOptional().describe('Only jobs begun before this time. Milliseconds since 1970 UTC.'),
   offset: count.default(0).describe('Newest first.'),
   limit: z.int().min(1).max(1000).default(50),
 })

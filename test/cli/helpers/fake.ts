@@ -6,6 +6,7 @@ import { BackupError } from '../../../src/lib/errors.ts'
 import type { ErrorRecord } from '../../../src/lib/errors.ts'
 import { realDisk } from '../../../src/lib/disk.ts'
 import type { AccountStore } from '../../../src/cli/backend/accounts.ts'
+import type { ContentStore } from '../../../src/cli/backend/contents.ts'
 import type { Backend, JobState, ProfileData, StartRequest, StepRequest } from '../../../src/cli/backend.ts'
 import type { Io } from '../../../src/cli/io.ts'
 import type { Reach } from '../../../src/cli/reach.ts'
@@ -82,6 +83,10 @@ export class FakeBackend implements Backend {
   }
 
   accounts: AccountStore = fakeAccounts()
+  contents: ContentStore = {
+    browse: () => Promise.resolve({ entries: [], next: null }),
+    fetch: () => Promise.reject(new BackupError('INTERNAL', 'not part of this test')),
+  }
 
   async start(request: StartRequest): Promise<JobState> {
     this.started.push(request)
@@ -208,7 +213,7 @@ export async function cli(argv: string[], options: RunOptions = {}): Promise<Ran
   stderr.on('data', (chunk: Buffer) => err.push(chunk.toString()))
   let mono = 0
   const io: Io = {
-    stdout: { write: (text) => out.push(text) },
+    stdout: { write: (text) => out.push(typeof text === 'string' ? text : Buffer.from(text).toString('utf8')) },
     stderr,
     stdin: Object.assign(new PassThrough().end(options.input ?? ''), { isTTY: false }),
     env: { HOME: '/home/user', ...options.env },
