@@ -1,3 +1,4 @@
+import { jpa } from './jpa.ts'
 import type { Row } from './report.ts'
 import { sqlite } from './sqlite.ts'
 import { flat, million, steps } from './stepped-runs.ts'
@@ -12,6 +13,7 @@ export interface Bench {
 export const BENCHES: Readonly<Record<string, Bench>> = {
   deflate: { about: 'ZIP at level 6 against zip', run: deflate },
   stored: { about: 'stored mode against tar, sync, sha256sum', run: stored },
+  jpa: { about: 'packing into JPA, large files stored, against zip', run: jpa },
   slices: { about: '1 s and 100 ms slices against none', run: slices },
   steps: { about: 'p99 of steps over HTTP, memory', run: steps },
   'flat-many': {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import os from 'node:os'
 import path from 'node:path'
+import { noteJobs } from './access/job-trail.ts'
 import { openAccess } from './access/open.ts'
 import type { PasswordCost } from './access/password.ts'
 import type { SetupToken } from './access/setup.ts'
@@ -93,11 +94,12 @@ export async function createApp(options: AppOptions): Promise<App> {
     traffic: settings.limits,
     ...(passwordCost === undefined ? {} : { passwordCost }),
   })
+  const untell = noteJobs(engine.events, opened.audit)
   const profiles = createProfiles({ disk, clock, folder: dataDir, host: os.hostname() })
   const services: Services = {
     engine,
     profiles,
-    roots: createRoots(disk, settings.roots),
+    roots: createRoots(disk, () => loadSettings(disk, dataDir).roots),
     access: opened.access,
     accounts: opened.accounts,
     audit: opened.audit,
@@ -114,7 +116,10 @@ export async function createApp(options: AppOptions): Promise<App> {
       const spec = profiles.plan(profile ?? 1, run)
       return engine.start({ kind: 'backup', spec, ...(key === undefined ? {} : { key }) })
     },
-    [Symbol.asyncDispose]: () => engine.close(),
+    async [Symbol.asyncDispose]() {
+      await engine.close()
+      untell()
+    },
   }
 }
 
@@ -182,12 +187,20 @@ export async function serve(
   const setup = app.setup()
   const { limits, listen: wish, allowedHosts: hosts } = app.settings
   const { log } = options
-  const logged = log === undefined ? {} : { log }
-  const http = createHttpApp({ services: app.services, hosts, trustedProxies: wish.trustedProxies, ...logged })
+  const { trustedProxies } = wish
   const behindTlsProxy = options.behindTlsProxy ?? wish.behindTlsProxy
+  const http = createHttpApp({
+    services: app.services,
+    hosts,
+    trustedProxies,
+    behindTlsProxy,
+    ...(log === undefined ? {} : { log }),
+  })
   const listening = await listen(http, { host: options.host, port: options.port, behindTlsProxy, limits })
   await app.engine.sweep()
-  const off = app.engine.events.on('finished', (job) => noteEnd(app, job, log))
+  const off = app.engine.events.on('finished', ({ kind, number, status }) =>
+    log?.log('info', `${kind} ${number} is ${status}`, { job: number, status }),
+  )
   return {
     url: listening.url,
     token,
@@ -198,11 +211,4 @@ export async function serve(
       off()
     },
   }
-}
-
-/** The end of a job, which no call may have asked for. */
-function noteEnd(app: App, { kind, number, status, startedBy = '' }: JobView, log?: Logger): void {
-  log?.log('info', `${kind} ${number} is ${status}`, { job: number, status })
-  const place = { face: '', address: '', request: '' }
-  app.services.audit.note({ event: `${kind}.end`, actor: startedBy, object: `job:${number}`, result: status, ...place })
 }

@@ -1,8 +1,9 @@
+import path from 'node:path'
 import type { Access, Accounts, Audit } from '../engine/services.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'
 import { removeIfThere } from '../lib/durable-file.ts'
-import { errnoOf } from '../lib/errors.ts'
+import { asBackupError, errnoOf } from '../lib/errors.ts'
 import { AccessControl } from './access.ts'
 import { AccountsBook } from './accounts.ts'
 import { AccountsFile } from './accounts-file.ts'
@@ -35,6 +36,7 @@ export interface OpenedAccess {
 export function openAccess(options: AccessOptions): OpenedAccess {
   const { disk, clock, dataDir, hostToken } = options
   const file = new AccountsFile(disk, dataDir)
+  for (const folder of ['access', 'audit']) keepPrivate(disk, path.join(dataDir, folder))
   const guard = new AttemptGuard({ clock, ...options.guard })
   const traffic = new Traffic(clock, options.traffic)
   const audit = new AuditTrail(disk, clock, dataDir)
@@ -51,5 +53,20 @@ function clearSetup(disk: Disk, dataDir: string): void {
     removeIfThere(disk, setupFile(dataDir))
   } catch (error) {
     if (errnoOf(error) === undefined) throw error
+  }
+}
+
+/** A folder that was copied or restored may have become open to others. */
+function keepPrivate(disk: Disk, folder: string): void {
+  try {
+    if ((disk.lstat(folder).mode & 0o077) === 0) return
+    const fd = disk.open(folder, 'dir')
+    try {
+      disk.fchmod(fd, 0o700)
+    } finally {
+      disk.close(fd)
+    }
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw asBackupError(error, `cannot make ${folder} private`, 'STATE_DAMAGED')
   }
 }

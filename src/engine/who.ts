@@ -39,8 +39,8 @@ export interface Origin {
  */
 export type Freshness = 'login' | 'restore'
 
-/** `rate`: so many a minute. `work`: steps, status and progress, bounded only by how many run at once. */
-export type Pace = 'rate' | 'work'
+/** `rate`: so many a minute; `start`: of jobs, far fewer. `work`: steps, status and progress, bounded only by how many run at once. */
+export type Pace = 'rate' | 'start' | 'work'
 
 export interface Access {
   /**
@@ -109,9 +109,11 @@ export interface LoginResult {
 
 /** Users, their tokens and sessions. Changes count at once, in every process on the data folder. */
 export interface Accounts {
-  /** Makes the first admin; the setup token counts once. UNAUTHORIZED. */
+  /** Whether there is a user: until then nobody but the host is served. */
+  isSetUp(): boolean
+  /** Makes the first admin; the setup token counts once. FORBIDDEN. */
   setUp(origin: Origin, input: { setupToken: string; name: string; password: string }): Promise<UserInfo>
-  /** UNAUTHORIZED for a wrong password and an unknown user alike; TOO_MANY_REQUESTS. */
+  /** UNAUTHORIZED for a wrong password and an unknown user alike; FORBIDDEN while there are no users; TOO_MANY_REQUESTS. */
   login(origin: Origin, input: { user: string; password: string }): Promise<LoginResult>
   logout(session: Session): void
   listUsers(): UserInfo[]
@@ -156,7 +158,9 @@ export interface AuditEntry extends AuditEvent {
 export interface AuditVerdict {
   ok: boolean
   entries: number
-  /** Number of the first bad line of the file, counted from 1. */
+  /** Name of the file that holds the first bad line. */
+  file: string | null
+  /** Its number there, counted from 1. */
   line: number | null
   reason: string
   /** Hash of the last entry: noted elsewhere it proves that the trail was not written anew. */

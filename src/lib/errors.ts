@@ -47,7 +47,7 @@ export const ERROR_RULES = {
   SOURCE_CHANGED: never('The file kept changing while it was read; back it up when it is quiet.'),
   DATABASE_BUSY: later('Another program holds the database locked; try again when it is quieter.'),
   DATABASE_DAMAGED: never(
-    'Repair the database, or ask for its files as they are (databases: raw), which may not open.',
+    'Repair the database (REINDEX, or the .recover of sqlite3), or name it as not critical: then it is stored as it is.',
   ),
   OUTPUT_UNWRITABLE: never('Give the service account the right to write there, or choose another output.'),
   OUTPUT_IS_SOURCE: never('Choose an output folder outside the source.'),

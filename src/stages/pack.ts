@@ -4,7 +4,7 @@ import type { Progress, Stage, StageContext } from '../engine/stage.ts'
 import type { Entry, Mark, Omission, SourceItem } from '../source/source.ts'
 import type { Taken } from '../sink/sink.ts'
 import type { BackupParts, DatabaseCopier } from './backup-parts.ts'
-import { dropCopies } from './copy-slots.ts'
+import { dropCopies, isStoredAsFile } from './copy-slots.ts'
 import { backupSpec, failSource, isLostSource } from './init.ts'
 import { storeEntry, storeOmission } from './manifest-lines.ts'
 import { labelsOf, namedDatabases, sourcesOf, type NamedDatabase } from './named-databases.ts'
@@ -33,7 +33,10 @@ export const packStage = (parts: BackupParts): Stage => ({
     const labels = labelsOf(parts, spec)
     const own = parts.ownPlaces(ctx)
     const named = namedDatabases(parts, ctx, spec)
-    const databases: DatabaseCopier = (entry, file) => foundDatabase(parts, ctx, entry, { file, named })
+    const databases: DatabaseCopier = {
+      copy: (entry, file) => foundDatabase(parts, ctx, entry, { file, named }),
+      isFile: (path) => isStoredAsFile(ctx, path),
+    }
     while (slot.source < sources.length) {
       const source = sources[slot.source]
       const label = labels[slot.source]
@@ -107,6 +110,8 @@ function take({ ctx, slot, label, named }: Packing, item: SourceItem, taken: Tak
     return omit(ctx, slot, label, { type: 'omission', mark: item.mark, path: item.path, reason, message })
   }
   store(ctx, label, item, taken)
+  if (item.flaw !== undefined)
+    omit(ctx, slot, label, { type: 'omission', mark: item.mark, path: item.path, ...item.flaw })
   if (item.database === undefined) return
   const which = named.filter((database) => matches(ctx, database, item))
   noteDatabase(ctx, item, which, taken.size)

@@ -70,7 +70,7 @@ test('rpc.discover and /openrpc.json show the same', async () => {
 const OWN = new Set(['whoAmI', 'createToken', 'listTokens', 'revokeToken', 'changePassword', 'logout'])
 
 test('what the methods answer is what the document says', async () => {
-  await using world = await openWorld({ steps: 2 })
+  await using world = await openWorld({ steps: 2, bare: true })
   saveStandard(world)
   const document = (await world.rpc('rpc.discover')).result as unknown as Described
   const ajv = new Ajv({ strict: false })

@@ -1,6 +1,7 @@
 import type { JobQuery, LogQuery, ProfileOverrides } from '../../engine/services.ts'
 import { createApp } from '../../app.ts'
 import type { App } from '../../app.ts'
+import type { JobView } from '../../engine/job.ts'
 import { documentOf, importable } from '../../engine/profile-document.ts'
 import { complaintOf, overridesSchema } from '../../engine/profile-schema.ts'
 import { BackupError } from '../../lib/errors.ts'
@@ -24,10 +25,19 @@ export class EmbeddedBackend implements Backend {
     this.profiles = {
       list: async () => profiles.list().map(asData),
       get: async (id) => asData(profiles.get(id)),
-      save: async (profile) => asData(profiles.save(profile)),
-      remove: async (id) => profiles.remove(id),
+      save: async (profile) => {
+        this.#note('profile.save', 'profile', 'begun')
+        const saved = asData(profiles.save(profile))
+        this.#note('profile.save', `profile:${saved.id}`)
+        return saved
+      },
+      remove: async (id) => {
+        this.#note('profile.delete', `profile:${id}`, 'begun')
+        profiles.remove(id)
+        this.#note('profile.delete', `profile:${id}`)
+      },
       export: async (id) => documentOf(profiles.get(id)),
-      import: async (document, choice) => asData(profiles.save(importable(document, choice, profiles))),
+      import: (document, choice) => this.profiles.save(importable(document, choice, profiles)),
     }
   }
 
@@ -36,11 +46,19 @@ export class EmbeddedBackend implements Backend {
   }
 
   async start(request: StartRequest): Promise<JobState> {
-    if (request.kind === 'restore') this.#note('restore.start', of(request.archive))
-    if (request.kind !== 'backup') return stateOf(await this.#engine.start(request))
+    // Before it begins: what destroys or overwrites does not happen without an entry.
+    if (request.kind === 'restore') this.#note('restore.start', of(request.archive), 'begun')
+    const job = await this.#begin(request)
+    const from = request.kind === 'backup' ? '' : ` of ${of(request.archive)}`
+    this.#note(`${request.kind}.start`, `job:${job.number}${from}`)
+    return stateOf(job)
+  }
+
+  #begin(request: StartRequest): Promise<JobView> {
+    if (request.kind !== 'backup') return this.#engine.start(request)
     const { profile, description, comment } = request
     const overrides = checkedOverrides(request.overrides)
-    return stateOf(await this.#app.startBackup(defined({ profile, description, comment, overrides })))
+    return this.#app.startBackup(defined({ profile, description, comment, overrides }))
   }
 
   async step(number: number, options: StepRequest = {}): Promise<JobState> {
@@ -52,12 +70,15 @@ export class EmbeddedBackend implements Backend {
   }
 
   async cancel(number: number): Promise<JobState> {
-    return stateOf(await this.#engine.cancel(number))
+    const job = await this.#engine.cancel(number)
+    this.#note('job.cancel', `job:${number}`)
+    return stateOf(job)
   }
 
   async remove(number: number): Promise<void> {
+    this.#note('backup.delete', `job:${number}`, 'begun')
+    await this.#engine.remove(number)
     this.#note('backup.delete', `job:${number}`)
-    return this.#engine.remove(number)
   }
 
   resolve(id: string): Promise<number> {
@@ -80,9 +101,8 @@ export class EmbeddedBackend implements Backend {
     await this.#app[Symbol.asyncDispose]()
   }
 
-  /** Before it begins: what destroys or overwrites does not happen without an entry. */
-  #note(event: string, object: string): void {
-    noteLocal(this.#app.services.audit, event, object, 'begun')
+  #note(event: string, object: string, result = 'ok'): void {
+    noteLocal(this.#app.services.audit, event, object, result)
   }
 
   get #engine(): App['services']['engine'] {

@@ -1,9 +1,10 @@
-import { method, requireFresh, requireRole, type Call, type Table } from '../facade.ts'
-import type { LogPage, ProfileOverrides, Services, StepOptions } from '../../engine/services.ts'
-import type { DatabaseSpec, DirectorySource, JobKind } from '../../engine/spec.ts'
+import { method, type Call, type Table } from '../facade.ts'
+import type { LogPage, Services, StepOptions } from '../../engine/services.ts'
+import type { JobKind } from '../../engine/spec.ts'
 import { BackupError } from '../../lib/errors.ts'
 import { accounts } from './account-methods.ts'
 import { infoOf } from './info.ts'
+import { checkArchive, checkPlaces, planBackup, refuseFollowing, requireRights } from './places.ts'
 import { profileDocuments } from './profile-methods.ts'
 import { jobOf, numberOf, numberOfKind, type JobRef } from './resolve.ts'
 import * as s from './schemas.ts'
@@ -11,33 +12,6 @@ import { stepReply, type StepReply } from './view.ts'
 
 /** Raised when a method changes incompatibly. */
 export const API_VERSION = 1
-
-interface Places {
-  sources?: DirectorySource[]
-  databases?: DatabaseSpec[]
-  output?: string
-}
-
-/** Paths that came over the network lie below the roots, or the call ends here. */
-function checkPlaces<T extends Places>({ roots }: Services, places: T): T {
-  const checked = { ...places }
-  if (places.sources !== undefined)
-    checked.sources = places.sources.map((source) => ({ ...source, path: roots.check('source', source.path) }))
-  if (places.databases !== undefined)
-    checked.databases = places.databases.map((database) => ({
-      ...database,
-      path: roots.check('source', database.path),
-    }))
-  if (places.output !== undefined) checked.output = roots.check('output', places.output)
-  return checked
-}
-
-/** A backup the caller may see, or a path below the roots for those who may see every backup. */
-async function checkArchive(services: Services, archive: number | string, call: Call): Promise<number | string> {
-  if (typeof archive === 'number') return numberOf(services, { BackupID: archive }, call)
-  if (call.session.profiles === null) return services.roots.check('archive', archive)
-  throw new BackupError('FORBIDDEN', 'whoever is limited to profiles names an archive by the number of its backup')
-}
 
 /** PROFILE_NOT_FOUND, as if there were none, for a profile the caller may not see. */
 function requireProfile({ access }: Services, id: number, call: Call): void {
@@ -108,10 +82,13 @@ const profiles = {
   saveProfile: method({
     role: 'admin',
     summary: 'Saves a profile; without an id under the next free one. Its paths must lie below the roots.',
-    trail: { event: 'profile.save', object: ({ id }, saved) => `profile:${saved?.id ?? id ?? 'new'}` },
+    trail: { event: 'profile.save', object: ({ id }, saved) => `profile:${saved?.id ?? id ?? 'new'}`, first: true },
     params: s.savedProfile,
     result: s.profileSchema,
-    run: (services, profile) => services.profiles.save(checkPlaces(services, profile)),
+    run(services, profile) {
+      refuseFollowing(profile.sources)
+      return services.profiles.save(checkPlaces(services, profile))
+    },
   }),
   deleteProfile: method({
     role: 'admin',
@@ -132,19 +109,18 @@ const backups = {
   startBackup: method({
     role: 'operator',
     summary: 'Starts a backup and takes its first step.',
+    pace: 'start',
     trail: { event: 'backup.start', object: (_params, reply) => jobObject(reply) },
     params: s.startBackup,
     result: s.stepReply,
     async run(services, { profile, description, comment, overrides }, call) {
       requireProfile(services, profile, call)
-      if (call.session.profiles !== null && (overrides?.sources ?? overrides?.output) !== undefined)
-        throw new BackupError('FORBIDDEN', 'whoever is limited to profiles cannot replace their sources and output')
-      const checked: ProfileOverrides = checkPlaces(services, overrides ?? {})
-      const spec = services.profiles.plan(profile, {
+      const run = {
         ...(description === undefined ? {} : { description }),
         ...(comment === undefined ? {} : { comment }),
-        overrides: checked,
-      })
+        ...(overrides === undefined ? {} : { overrides }),
+      }
+      const spec = planBackup(services, profile, run, call)
       return stepReply(await call.starts.start(services.engine, { kind: 'backup', spec }, call))
     },
   }),
@@ -169,9 +145,10 @@ const backups = {
     summary: 'Jobs, newest first.',
     params: s.listBackups,
     result: s.jobList,
-    run(services, query, call) {
+    async run(services, query, call) {
       const seenBy = services.access.scope(call.session)
-      return services.engine.list({ ...query, ...(seenBy === undefined ? {} : { seenBy }) })
+      const { total, jobs } = await services.engine.list({ ...query, ...(seenBy === undefined ? {} : { seenBy }) })
+      return { total, jobs: jobs.map((job) => ({ ...job, description: job.description.slice(0, s.LISTED_TEXT) })) }
     },
   }),
   getBackupInfo: method({
@@ -217,16 +194,13 @@ const restores = {
   startRestore: method({
     role: 'restorer',
     summary: 'Starts a restore and takes its first step.',
+    pace: 'start',
     fresh: 'restore',
     trail: { event: 'restore.start', object: archiveObject, first: true },
     params: s.startRestore,
     result: s.stepReply,
     async run(services, params, call) {
-      const { mode, owners, setuid, outsideLinks } = params
-      if (mode === 'inplace' || owners || setuid || outsideLinks) {
-        requireRole(services, call, 'admin')
-        requireFresh(services, call, 'login')
-      }
+      requireRights(services, params, call)
       const target = services.roots.check('restore', params.target)
       const archive = await checkArchive(services, params.archive, call)
       return stepReply(await call.starts.start(services.engine, { kind: 'restore', ...params, archive, target }, call))
@@ -246,6 +220,7 @@ const verifications = {
   startVerify: method({
     role: 'operator',
     summary: 'Starts a verification of an archive and takes its first step.',
+    pace: 'start',
     trail: { event: 'verify.start', object: archiveObject },
     params: s.startVerify,
     result: s.stepReply,

@@ -15,6 +15,8 @@ import { LOG_LEVEL_NAMES } from '../../lib/log-level.ts'
 /** Parameters and results of every method: they validate, type and describe the wire. */
 
 const STORED_TEXT = 64 * 1024
+/** What a list shows of a description: a page of a thousand stays below 4 MiB. Characters. */
+export const LISTED_TEXT = 1000
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER)
 const logLevel = z.enum(LOG_LEVEL_NAMES)
 const time = z.number().describe('Milliseconds since 1970 UTC.')
