@@ -186,29 +186,23 @@ export async function serve(
   const { token, created } = app.token()
   const setup = app.setup()
   const { limits, listen: wish, allowedHosts: hosts } = app.settings
-  const { log } = options
   const { trustedProxies } = wish
+  const { log } = options
   const behindTlsProxy = options.behindTlsProxy ?? wish.behindTlsProxy
-  const http = createHttpApp({
-    services: app.services,
-    hosts,
-    trustedProxies,
-    behindTlsProxy,
-    ...(log === undefined ? {} : { log }),
-  })
+  const http = createHttpApp({ services: app.services, hosts, trustedProxies, behindTlsProxy, ...(log ? { log } : {}) })
   const listening = await listen(http, { host: options.host, port: options.port, behindTlsProxy, limits })
   await app.engine.sweep()
-  const off = app.engine.events.on('finished', ({ kind, number, status }) =>
-    log?.log('info', `${kind} ${number} is ${status}`, { job: number, status }),
-  )
+  const off = app.engine.events.on('finished', ({ kind, number, status }) => {
+    log?.log('info', `${kind} ${number} is ${status}`, { job: number, status })
+  })
   return {
     url: listening.url,
     token,
     tokenIsNew: created,
     setup,
     async close() {
-      await listening.close()
       off()
+      await listening.close()
     },
   }
 }

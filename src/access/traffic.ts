@@ -20,7 +20,7 @@ export interface TrafficLimits {
 
 export const TRAFFIC: TrafficLimits = {
   requestsPerMinute: 600,
-  startsPerMinute: 20,
+  startsPerMinute: 60,
   strangersPerMinute: 60,
   loginsPerMinute: 10,
   callsAtOnce: 64,

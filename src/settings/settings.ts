@@ -51,7 +51,7 @@ export const settingsSchema = z.strictObject({
       /** Of one token or login; steps, status and progress are bounded by `callsAtOnce` instead. */
       requestsPerMinute: many(600),
       /** Jobs started by one token or login. */
-      startsPerMinute: many(20),
+      startsPerMinute: many(60),
       /** Without a token, of one address. */
       strangersPerMinute: many(60),
       loginsPerMinute: many(10),

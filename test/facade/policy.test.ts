@@ -379,7 +379,7 @@ describe('routes', () => {
     const routes = stack.flatMap((layer) => (layer.route === undefined ? [] : [layer.route.path]))
     expect(routes.toSorted()).toEqual(Object.keys(STATUS).toSorted())
     expect(ROUTES.map((route) => route.path).toSorted()).toEqual(routes.toSorted())
-    // Request log, headers, HSTS, no-store, door, setup; and behind the routes: nothing here, errors. None answers with content.
+    // The log, headers, HSTS, no-store, door, setup; and behind the routes: nothing here, errors. None has content of its own.
     expect(stack.length - routes.length).toBe(8)
   })
 

@@ -22,22 +22,23 @@ export class EmbeddedBackend implements Backend {
     this.reach = reach
     const { profiles } = app.services
     this.accounts = localAccounts(app.services)
+    const save = (profile: unknown): ProfileData => {
+      this.#note('profile.save', 'profile', 'begun')
+      const saved = asData(profiles.save(profile))
+      this.#note('profile.save', `profile:${saved.id}`)
+      return saved
+    }
     this.profiles = {
       list: async () => profiles.list().map(asData),
       get: async (id) => asData(profiles.get(id)),
-      save: async (profile) => {
-        this.#note('profile.save', 'profile', 'begun')
-        const saved = asData(profiles.save(profile))
-        this.#note('profile.save', `profile:${saved.id}`)
-        return saved
-      },
+      save: async (profile) => save(profile),
       remove: async (id) => {
         this.#note('profile.delete', `profile:${id}`, 'begun')
         profiles.remove(id)
         this.#note('profile.delete', `profile:${id}`)
       },
       export: async (id) => documentOf(profiles.get(id)),
-      import: (document, choice) => this.profiles.save(importable(document, choice, profiles)),
+      import: async (document, choice) => save(importable(document, choice, profiles)),
     }
   }
 
