@@ -28,7 +28,7 @@ export interface HttpOptions {
   /** What is asked and how it ends; default: nothing is told. */
   readonly log?: Logger
   readonly clock?: Clock
-  /** Takes faults of the program with the id that the client was shown; default: the log. */
+  /** Takes faults of the program with the id that the client was shown; default: the log, or standard error. */
   readonly report?: ReportInternal
   readonly newId?: () => string
 }
@@ -80,7 +80,7 @@ const noStore: RequestHandler = (_request, response, next) => {
 /** The whole HTTP face. Order matters: host and origin, then route and method, then token, then type, then body. */
 export function createHttpApp(options: HttpOptions): Express {
   const { log = SILENT, clock = systemClock } = options
-  const report: ReportInternal = options.report ?? reportTo(log)
+  const report: ReportInternal = options.report ?? (options.log === undefined ? toConsole : reportTo(log))
   const newId = options.newId ?? nanoid
   const rpc = createRpcServer({ services: options.services, report, newId })
   const enter = createEntrance(options)
@@ -129,6 +129,8 @@ const only =
 const BEARER = /^Bearer ([\x21-\x7e]+)$/i
 
 const SILENT: Logger = { log: () => undefined }
+/** Whoever wants no log still hears of faults. */
+const toConsole: ReportInternal = (id, error) => console.error(`internal error ${id}:`, error)
 
 const askerOf: Asker = (response) => {
   const visitor = response.locals['visitor'] as Visitor | undefined

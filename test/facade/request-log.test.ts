@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { createHttpApp } from '../../src/facade/http.ts'
 import { listen } from '../../src/facade/listen.ts'
 import { serverLog } from '../../src/cli/report/server-log.ts'
@@ -57,6 +57,28 @@ test('one line for each request, with nothing in it that a stranger or a secret 
   expect(faults).toEqual([expect.objectContaining({ code: 'INTERNAL', id: fault.error.data.id })])
   expect(faults[0]?.['stack']).toMatch(/TypeError: a fault with password=\[redacted\][^]*at /)
   for (const secret of [world.token, 'hunter2', 'canary']) expect(lines.join('')).not.toContain(secret)
+})
+
+test('without a log a fault is still told', async () => {
+  await using world = await openWorld()
+  const said = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+  const fault = new TypeError('a fault')
+  const profiles = {
+    ...world.services.profiles,
+    list: () => {
+      throw fault
+    },
+  }
+  const app = createHttpApp({ services: { ...world.services, profiles }, newId: () => 'fault-7' })
+  const server = await listen(app, { host: '127.0.0.1', port: 0 })
+  await fetch(`${server.url}/rpc`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${world.token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'getProfiles' }),
+  })
+  await server.close(0)
+  expect(said.mock.calls).toEqual([['internal error fault-7:', fault]])
+  said.mockRestore()
 })
 
 test('the server logs JSON, or text on a terminal, as grave as settings or environment say', () => {
