@@ -11,6 +11,7 @@ import { initStage } from './stages/init.ts'
 import { installerStage } from './stages/installer.ts'
 import { packStage } from './stages/pack.ts'
 import { publishStage } from './stages/publish.ts'
+import { retentionStage } from './stages/retention.ts'
 import { sealStage } from './stages/seal.ts'
 import { verifyStage } from './stages/verify.ts'
 import { BackupError } from './lib/errors.ts'
@@ -43,6 +44,7 @@ export function stagesOf(backup: BackupParts, restore: Record<RestoreStageName, 
     seal: sealStage(backup),
     verify: verifyStage(backup),
     publish: publishStage(backup),
+    retention: retentionStage(backup),
     ...restore,
   }
 }

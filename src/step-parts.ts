@@ -2,6 +2,8 @@ import path from 'node:path'
 import { createCodec, type Codec } from './archive/codec.ts'
 import { joinParts, type PartSource } from './archive/parts.ts'
 import type { ArchiveReader } from './archive/reader.ts'
+import { jobPaths } from './engine/paths.ts'
+import { Shelf } from './engine/shelf.ts'
 import type { Stage, StageContext, StageName } from './engine/stage.ts'
 import { SqliteDumper } from './dump/sqlite.ts'
 import { systemClock } from './lib/clock.ts'
@@ -59,6 +61,7 @@ function backupParts(dataDir: string, codec: Codec): BackupParts {
     holdsCrc: (ctx) => formatNamed(backupSpec(ctx).format).writer.holdsCrc,
     ownPlaces: (ctx) => placesOf(ctx, [dataDir, backupSpec(ctx).output, ctx.folder('out')]),
     proveParts: (ctx, parts, done) => proveParts({ codec, open: openFinished }, ctx, parts, done),
+    olderBackups: (ctx) => new Shelf(ctx.disk, ctx.clock, jobPaths(dataDir)),
     version: VERSION,
     restoreScript,
     restoreReadme,

@@ -1,18 +1,20 @@
 import type { ErrorRecord } from '../lib/errors.ts'
-import type { Outcome, Totals } from '../engine/job.ts'
+import type { Outcome, Standing, Totals } from '../engine/job.ts'
 import type {
   ArtifactInfo,
   JobQuery,
   JobSummary,
   LogPage,
   LogQuery,
+  Removable,
   RestoreRequest,
+  RetentionPreview,
   VerifyRequest,
 } from '../engine/services.ts'
 import type { ImportChoice, ProfileDocument } from '../engine/profile-document.ts'
 import type { AccountStore } from './backend/accounts.ts'
 import type { ContentStore } from './backend/contents.ts'
-import type { JobKind, Pacing } from '../engine/spec.ts'
+import type { JobKind, Pacing, RetentionPolicy } from '../engine/spec.ts'
 
 /**
  * What the commands need from Ratchet, whether it runs inside this process (`backend/embedded.ts`)
@@ -27,8 +29,10 @@ export interface Backend extends AsyncDisposable {
   step(number: number, options?: StepRequest): Promise<JobState>
   get(number: number): Promise<JobState>
   cancel(number: number): Promise<JobState>
-  /** Removes archive and record. */
-  remove(number: number): Promise<void>
+  remove(number: number, what: Removable): Promise<void>
+  freeze(number: number, frozen: boolean): Promise<void>
+  /** Of the profile's policy, or of one to be tried out. The first 10,000 backups; the totals are of all. */
+  previewRetention(profile: number, policy?: RetentionPolicy): Promise<RetentionPreview>
   /** The number behind an id; JOB_NOT_FOUND. */
   resolve(id: string): Promise<number>
   list(query: JobQuery): Promise<{ total: number; jobs: JobSummary[] }>
@@ -71,7 +75,7 @@ export interface StepRequest {
 }
 
 /** What every face of a job can show. Sizes in bytes, times in milliseconds since 1970. */
-export interface JobState {
+export interface JobState extends Standing {
   readonly number: number
   readonly id: string
   readonly kind: JobKind

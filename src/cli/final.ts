@@ -1,12 +1,12 @@
 import type { ErrorRecord } from '../lib/errors.ts'
 import type { JobSummary } from '../engine/services.ts'
-import type { Totals } from '../engine/job.ts'
+import type { Standing, Totals } from '../engine/job.ts'
 import type { Backend, JobState } from './backend.ts'
 import { exitCodeOf } from './exit.ts'
 import * as format from './format.ts'
 
 /** The last line of `--json`: a job as programs see it. Sizes in bytes, times ISO 8601. */
-export interface FinalObject {
+export interface FinalObject extends Standing {
   event: 'final'
   id: string
   number: number
@@ -49,7 +49,13 @@ export async function finalObject(backend: Backend, state: JobState): Promise<Fi
     error: state.error,
     createdAt: format.iso(state.createdAt),
     finishedAt: format.iso(state.finishedAt),
+    ...standingOf(state),
   }
+}
+
+/** `frozen`, `filesRemoved` where they are so. */
+function standingOf({ frozen, filesRemoved }: Standing): Standing {
+  return { ...(frozen === undefined ? {} : { frozen }), ...(filesRemoved === undefined ? {} : { filesRemoved }) }
 }
 
 const KINDS: Readonly<Record<string, string>> = { backup: 'Backup', restore: 'Restore', verify: 'Verify' }
@@ -74,6 +80,12 @@ export function finalLines(state: JobState, final: FinalObject): string[] {
   for (const artifact of final.artifacts) {
     lines.push(`  file      ${format.printable(artifact.path)}  ${format.size(artifact.size)}`)
     if (final.artifacts.length <= 4) lines.push(`            sha256 ${artifact.sha256}`)
+  }
+  if (state.frozen) lines.push('  frozen    nobody can delete it until it is unfrozen')
+  if (state.filesRemoved !== undefined) {
+    const { at, by, reason } = state.filesRemoved
+    const who = by === 'retention' ? 'by retention' : 'on request'
+    lines.push(`  file      none: removed ${who} on ${format.time(at)}: ${format.printable(reason)}`)
   }
   const written = totals.bytesWritten > 0 ? `, ${format.size(totals.bytesWritten)} written` : ''
   lines.push(
@@ -101,5 +113,6 @@ export function summaryObject(job: JobSummary): Record<string, unknown> {
     warnings,
     createdAt: format.iso(job.createdAt),
     finishedAt: format.iso(job.finishedAt),
+    ...standingOf(job),
   }
 }

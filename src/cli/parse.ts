@@ -104,6 +104,11 @@ export function parseRef(text: string): JobRef {
   throw new InvalidArgumentError('Neither the number nor the id of a job; "ratchet list" shows both.')
 }
 
+/** Several of them. */
+export function collectRefs(text: string, before: JobRef[] | undefined): JobRef[] {
+  return [...(before ?? []), parseRef(text)]
+}
+
 const JOB_ID = /^\d{8}-\d{6}-\d{6,15}$/
 
 /** `ID|ARCHIVE`: digits or the form of an id name a backup, everything else is a path (`./12` for a file named 12). */

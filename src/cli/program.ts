@@ -6,10 +6,12 @@ import { addBrowse } from './commands/browse.ts'
 import { addCancel } from './commands/cancel.ts'
 import { addDelete } from './commands/delete.ts'
 import { addDownload } from './commands/download.ts'
+import { addFreeze } from './commands/freeze.ts'
 import { addList } from './commands/list.ts'
 import { addLog } from './commands/log.ts'
 import { addProfiles } from './commands/profiles.ts'
 import { addRestore } from './commands/restore.ts'
+import { addRetention } from './commands/retention.ts'
 import { addScript } from './commands/script.ts'
 import { addServe } from './commands/serve.ts'
 import { addShow } from './commands/show.ts'
@@ -57,7 +59,8 @@ export function buildProgram(session: Session, version: string): Command {
       outputError: () => undefined,
     })
   const add = [addBackup, addStep, addRestore, addVerify, addList, addShow, addLog, addCancel, addDelete]
-  const more = [addBrowse, addDownload, addProfiles, addScript, addUser, addToken, addAudit, addBench, addServe]
-  for (const one of [...add, ...more]) one(program, session)
+  const more = [addBrowse, addDownload, addFreeze, addRetention, addProfiles, addScript]
+  const server = [addUser, addToken, addAudit, addBench, addServe]
+  for (const one of [...add, ...more, ...server]) one(program, session)
   return program
 }

@@ -153,8 +153,22 @@ export class RatchetClient {
     return openDownload(this.#target, downloadUrl(this.#target.url, job, target), options)
   }
 
-  deleteBackup(job: t.JobHandle, options?: CallOptions): Promise<{ removed: number }> {
-    return this.call('deleteBackup', refOf(job), options)
+  /** By default files and record. */
+  deleteBackup(
+    job: t.JobHandle,
+    what: 'files' | 'record' | 'both' = 'both',
+    options?: CallOptions,
+  ): Promise<{ removed: number }> {
+    return this.call('deleteBackup', { ...refOf(job), what }, options)
+  }
+
+  /** `frozen`: false to unfreeze. */
+  freezeBackup(job: t.JobHandle, frozen = true, options?: CallOptions): Promise<{ number: number; frozen: boolean }> {
+    return this.call('freezeBackup', { ...refOf(job), frozen }, options)
+  }
+
+  previewRetention(params: t.PreviewParams = {}, options?: CallOptions): Promise<t.RetentionPreview> {
+    return this.call('previewRetention', params, options)
   }
 
   /** A session token for user and password, to be given to a client of its own. One try: wrong ones are counted. */

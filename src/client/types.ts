@@ -62,6 +62,18 @@ export interface Database {
   critical?: boolean
 }
 
+/** Which older backups stay after each run. What is absent keeps nothing; {} keeps all. */
+export interface RetentionPolicy {
+  keepLast?: number
+  keepHourly?: number
+  keepDaily?: number
+  keepWeekly?: number
+  keepMonthly?: number
+  keepYearly?: number
+  keepWithinDays?: number
+  maxBytes?: number
+}
+
 export interface Profile {
   id: number
   name: string
@@ -74,6 +86,7 @@ export interface Profile {
   partSize: number
   level: number
   deflate?: 'auto' | 'always'
+  retention?: RetentionPolicy
   pacing: Pacing
 }
 
@@ -154,6 +167,27 @@ export interface JobSummary {
   createdAt: number
   updatedAt: number
   finishedAt: number | null
+  /** Nobody can delete it until it is unfrozen. */
+  frozen?: true
+  /** Its files have gone; the record is history. */
+  filesRemoved?: { at: number; by: 'user' | 'retention'; reason: string }
+}
+
+export interface PreviewParams {
+  profile?: number
+  /** To be tried out instead of the one of the profile. */
+  policy?: RetentionPolicy
+  offset?: number
+  limit?: number
+}
+
+export interface RetentionPreview {
+  /** Why nothing would go at all. */
+  refused: string | null
+  total: number
+  /** Newest first. */
+  backups: { number: number; time: number; bytes: number; complete: boolean; keep: boolean; reasons: string[] }[]
+  totals: Record<'kept' | 'removed' | 'frozen', { count: number; bytes: number }>
 }
 
 export interface BackupInfo extends JobSummary {

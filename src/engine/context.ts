@@ -3,9 +3,9 @@ import { Budget } from '../lib/budget.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'
 import { errnoOf } from '../lib/errors.ts'
-import { readFileIfThere } from '../lib/durable-file.ts'
 import type { LogLevel } from '../lib/log-level.ts'
 import type { LogFields } from '../lib/logger.ts'
+import { parseArtifacts } from './artifacts.ts'
 import type { HeldJob } from './held-job.ts'
 import type { House } from './house.ts'
 import type { Job, Part, WarningCode } from './job.ts'
@@ -228,16 +228,4 @@ export function exists(disk: Disk, file: string): boolean {
     if (errnoOf(error) === 'ENOENT') return false
     throw error
   }
-}
-
-export function parseArtifacts(bytes: Uint8Array): PublishedFile[] {
-  const lines = Buffer.from(bytes).toString('utf8').split('\n')
-  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as PublishedFile)
-}
-
-/** The artifacts of a finished job, from its work file. */
-export function readArtifacts(disk: Disk, paths: JobPaths, job: Job): PublishedFile[] {
-  const length = job.files['artifacts'] ?? 0
-  const bytes = readFileIfThere(disk, `${paths.side(job.number, job.house)}/artifacts`)
-  return parseArtifacts((bytes ?? Buffer.alloc(0)).subarray(0, length))
 }

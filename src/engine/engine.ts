@@ -1,9 +1,7 @@
 import { BackupError, errnoOf } from '../lib/errors.ts'
-import { createFileOnce, removeTree, replaceFile, syncFolder } from '../lib/durable-file.ts'
+import { createFileOnce, removeTree } from '../lib/durable-file.ts'
 import { Events } from '../lib/events.ts'
 import type { Catalogue } from './catalogue.ts'
-import { readArtifacts } from './context.ts'
-import { removePublished, type PublishedFile } from './published.ts'
 import { House } from './house.ts'
 import { JobWatch } from './job-watch.ts'
 import { isEnded, type JobView, type Part } from './job.ts'
@@ -11,6 +9,8 @@ import { LogReader } from './log-read.ts'
 import { checkOrder } from './order.ts'
 import { readParts } from './part-list.ts'
 import { planOf, specFor } from './plans.ts'
+import { preview } from './preview.ts'
+import { checkEnded, Removal } from './removal.ts'
 import type { StepRunner } from './runner.ts'
 import type {
   ArtifactInfo,
@@ -19,9 +19,13 @@ import type {
   JobQuery,
   LogPage,
   LogQuery,
+  Removable,
+  RetentionPreview,
   StartRequest,
   StepOptions,
 } from './services.ts'
+import { Shelf } from './shelf.ts'
+import type { RetentionPolicy } from './spec.ts'
 import type { JobStore } from './store.ts'
 
 /** Without a step for this long a job counts as stalled (R36): shown so, nothing deleted, resumable. */
@@ -45,12 +49,17 @@ export class RatchetEngine implements Engine {
   readonly #deps: EngineDeps
   readonly #watch: JobWatch
   readonly #working = new Map<number, Promise<JobView>>()
+  readonly #shelf: Shelf
+  readonly #removal: Removal
   readonly #logs: LogReader
 
   constructor(deps: EngineDeps) {
     this.#deps = deps
     this.#logs = new LogReader(deps.store.deps.disk)
     this.#watch = new JobWatch(deps.store, deps.catalogue, (number) => tryRead(deps.store, number))
+    const { disk, clock, paths } = deps.store.deps
+    this.#shelf = new Shelf(disk, clock, paths, deps.store.reader)
+    this.#removal = new Removal(deps.store, this.#shelf)
   }
 
   async start(request: StartRequest): Promise<JobView> {
@@ -153,39 +162,39 @@ export class RatchetEngine implements Engine {
 
   async list(query: JobQuery = {}): Promise<ReturnType<Catalogue['list']>> {
     this.#watch.refresh()
-    return this.#deps.catalogue.list(query)
+    const { total, jobs } = this.#deps.catalogue.list(query)
+    // The catalogue keeps what never changes any more; this may, at any time and by any process.
+    return { total, jobs: jobs.map((job) => ({ ...job, ...this.#shelf.standing(job) })) }
   }
 
-  async remove(number: number): Promise<void> {
-    this.#sweepRemoved()
+  async remove(number: number, what: Removable = 'both'): Promise<void> {
+    this.#removal.sweep()
     const job = this.#view(number)
-    const { disk, paths } = this.#deps.store.deps
-    if (!isEnded(job)) throw new BackupError('JOB_RUNNING', `backup ${number} has not ended (${job.status})`)
+    checkEnded(job)
     await this.#finish(job) // what a killed process left in the output would have no owner any more
-    for (const artifact of this.#published(job)) await removePublished(disk, artifact)
-    // What takes room goes first: on a full disk the number could not be noted else.
-    for (const file of [paths.log(number), paths.side(number, job.house)]) removeTree(disk, file)
-    // A kill before the rename leaves a backup without files, which can be deleted again; after it the backup is gone.
-    replaceFile(disk, paths.last, Buffer.from(String(Math.max(number, this.#deps.store.lastNumber()))))
-    disk.rename(paths.job(number), paths.removed(number))
-    syncFolder(disk, paths.jobs)
-    this.#sweepRemoved()
-    this.#deps.catalogue.remove(number)
+    await this.#removal.remove(job, what, () => this.#unended())
+    if (what !== 'files') this.#deps.catalogue.remove(number)
   }
 
-  /** What is left of deleted jobs; whatever stays is tried again by the next one who looks. */
-  #sweepRemoved(): void {
-    const { disk, paths } = this.#deps.store.deps
-    try {
-      for (const number of this.#deps.store.removed()) removeTree(disk, paths.removed(number))
-    } catch (error) {
-      if (errnoOf(error) === undefined) throw error
-    }
+  async freeze(number: number, frozen: boolean): Promise<JobView> {
+    this.#removal.freeze(this.#view(number), frozen)
+    return this.#view(number)
+  }
+
+  async previewRetention(profile: number, policy: RetentionPolicy): Promise<RetentionPreview> {
+    return preview(this.#shelf, this.#deps.store.deps.clock, profile, policy)
+  }
+
+  /** Jobs that may be at work. */
+  #unended(): number[] {
+    this.#watch.refresh()
+    return [...this.#deps.catalogue.known()].flatMap(([number, seen]) => (seen === 'ended' ? [] : [number]))
   }
 
   async artifacts(number: number): Promise<ArtifactInfo[]> {
-    const published = this.#published(this.#view(number))
-    return published.map(({ name, path, size, sha256 }) => ({ name, path, size, sha256 }))
+    const job = this.#view(number)
+    if (job.standing?.filesRemoved !== undefined) return []
+    return this.#shelf.published(job).map(({ name, path, size, sha256 }) => ({ name, path, size, sha256 }))
   }
 
   async parts(number: number): Promise<readonly Part[]> {
@@ -205,7 +214,7 @@ export class RatchetEngine implements Engine {
   /** Cancels what nobody has stepped for a week, and clears up after killed processes. Returns the numbers cancelled. */
   async sweep(): Promise<number[]> {
     const { store, catalogue } = this.#deps
-    this.#sweepRemoved()
+    this.#removal.sweep()
     this.#watch.refresh()
     const swept: number[] = []
     for (const [number, seen] of catalogue.known()) {
@@ -221,7 +230,9 @@ export class RatchetEngine implements Engine {
     }
     for (const { number } of catalogue.list({ limit: ENDED_LOOKED_AT }).jobs) {
       const job = tryRead(store, number)
-      if (job !== null) await this.#finish(job)
+      if (job === null) continue
+      await this.#finish(job)
+      await this.#removal.finish(job, () => this.#unended())
     }
     this.#removeUnborn()
     return swept
@@ -245,15 +256,11 @@ export class RatchetEngine implements Engine {
     this.#deps.catalogue[Symbol.dispose]()
   }
 
-  #published(job: JobView): PublishedFile[] {
-    if (job.kind !== 'backup' || job.status !== 'completed') return []
-    return readArtifacts(this.#deps.store.deps.disk, this.#deps.store.deps.paths, job)
-  }
-
   #view(number: number): JobView {
     const job = this.#deps.store.read(number)
     if (job.status === 'running' && this.#deps.store.idle(job) > ABANDONED_AFTER) return { ...job, status: 'stalled' }
-    return job
+    const standing = this.#shelf.standing(job)
+    return Object.keys(standing).length > 0 ? { ...job, standing } : job
   }
 }
 

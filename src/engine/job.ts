@@ -30,6 +30,7 @@ export type WarningCode =
   | 'slow_listing'
   | 'changed'
   | 'database'
+  | 'retention'
   | 'unknown'
 
 /** A participant: one source (later also one database), with its own verdict. */
@@ -138,6 +139,23 @@ export interface Job {
 /** A job with what it was asked to do. */
 export interface JobView extends Job {
   readonly spec: JobSpec
+  /** Of a finished backup, as the engine shows it: absent where nothing has been decided about it. */
+  readonly standing?: Standing
+}
+
+/** What became of a finished backup after its end. */
+export interface Standing {
+  /** Neither people nor retention may delete it. */
+  frozen?: true
+  /** Its files have gone; the record is history. */
+  filesRemoved?: FilesRemoved
+}
+
+/** When (milliseconds since 1970), by what, and why. */
+export interface FilesRemoved {
+  at: number
+  by: 'user' | 'retention'
+  reason: string
 }
 
 export type Outcome = JobStatus | 'completed_with_warnings' | 'partial'

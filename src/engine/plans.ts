@@ -1,5 +1,6 @@
 import path from 'node:path'
 import { BackupError } from '../lib/errors.ts'
+import { filesGone } from './fate.ts'
 import type { Engine, RestoreRequest, StartRequest, VerifyRequest } from './services.ts'
 import {
   DEFAULT_PACING,
@@ -28,7 +29,9 @@ export const PLANS: Readonly<Record<JobKind, readonly StageName[]>> = {
 
 /** The stages of a job, in order; frozen into the record at start. */
 export function planOf(spec: JobSpec): readonly StageName[] {
-  return spec.kind === 'backup' ? BACKUPS[typeOf(spec)] : PLANS[spec.kind]
+  if (spec.kind !== 'backup') return PLANS[spec.kind]
+  const stages = BACKUPS[typeOf(spec)]
+  return Object.keys(spec.retention ?? {}).length > 0 ? [...stages, 'retention'] : stages
 }
 
 const typeOf = (spec: BackupSpec): BackupType => spec.type ?? 'full'
@@ -105,5 +108,7 @@ async function publishedParts(
       hint: 'Finish the backup first, or name another one.',
     })
   }
+  const { filesRemoved } = job.standing ?? {}
+  if (filesRemoved !== undefined) throw filesGone(number, filesRemoved)
   return engine.artifacts(number)
 }

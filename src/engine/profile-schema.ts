@@ -2,7 +2,7 @@ import path from 'node:path'
 import { z } from 'zod'
 import { DEFAULT_PACING } from './spec.ts'
 import type { Profile, ProfileOverrides } from './services.ts'
-import type { BackupType, DatabaseSpec, DirectorySource, Pacing } from './spec.ts'
+import type { BackupType, DatabaseSpec, DirectorySource, Pacing, RetentionPolicy } from './spec.ts'
 
 /**
  * The shape of a profile, once: the store checks files written by people with it, the faces check
@@ -100,6 +100,28 @@ const deflateSchema = z
   .enum(['auto', 'always'])
   .describe('JPA: files above 10 MiB are stored (auto, the default), or deflated as well (always).')
 
+const keepSchema = (what: string): z.ZodExactOptional<z.ZodInt> =>
+  whole(1, 1_000_000).exactOptional().describe(`Keep ${what}.`)
+
+export const retentionSchema = z
+  .strictObject({
+    keepLast: keepSchema('so many of the newest'),
+    keepHourly: keepSchema('one of each of the newest so many hours that have any'),
+    keepDaily: keepSchema('one of each of so many days (UTC)'),
+    keepWeekly: keepSchema('one of each of so many weeks (ISO, UTC)'),
+    keepMonthly: keepSchema('one of each of so many months'),
+    keepYearly: keepSchema('one of each of so many years'),
+    keepWithinDays: whole(1, 100_000)
+      .exactOptional()
+      .describe('Keep all that are not older than this, counted back from the last complete backup.'),
+    maxBytes: whole(1, Number.MAX_SAFE_INTEGER)
+      .exactOptional()
+      .describe('The oldest go until what stays fits. Frozen ones are not counted. Bytes.'),
+  })
+  .describe(
+    'Which older backups stay after each run; the files of the others are removed. {}: all.',
+  ) satisfies z.ZodType<RetentionPolicy>
+
 const settings = {
   sources: sourcesSchema,
   databases: databasesSchema.default([]),
@@ -110,6 +132,7 @@ const settings = {
   partSize: partSizeSchema,
   level: levelSchema,
   deflate: deflateSchema.exactOptional(),
+  retention: retentionSchema.exactOptional(),
 }
 
 export const profileIdSchema = whole(1, 1_000_000_000).describe('Number of the profile.')
@@ -137,6 +160,7 @@ export const profileInputSchema = z.strictObject({
   partSize: partSizeSchema.default(0),
   level: levelSchema.default(6),
   deflate: deflateSchema.exactOptional(),
+  retention: retentionSchema.exactOptional(),
   pacing: pacingSchema
     .partial()
     .default({})
@@ -155,6 +179,7 @@ export const overridesSchema = z
     partSize: partSizeSchema.exactOptional(),
     level: levelSchema.exactOptional(),
     deflate: deflateSchema.exactOptional(),
+    retention: retentionSchema.exactOptional(),
     pacing: z
       .strictObject({
         minMs: pacingSchema.shape.minMs.exactOptional(),

@@ -1,9 +1,10 @@
 import type { Events } from '../lib/events.ts'
 import type { LogLevel } from '../lib/log-level.ts'
-import type { Job, JobStatus, JobView, Part, Warning } from './job.ts'
+import type { Job, JobStatus, JobView, Part, Standing, Warning } from './job.ts'
 import type { Archives } from './archives.ts'
+import type { Amount, KeptBy, RemovedFor } from './retention.ts'
 import type { Access, Accounts, Audit, Scope, Tickets } from './who.ts'
-import type { BackupSpec, BackupType, DatabaseSpec, JobKind, Pacing, SourceSpec } from './spec.ts'
+import type { BackupSpec, BackupType, DatabaseSpec, JobKind, Pacing, RetentionPolicy, SourceSpec } from './spec.ts'
 
 /**
  * What facades see. Implementations live elsewhere (`engine.ts`, `app`-level stores); no facade
@@ -77,8 +78,8 @@ export interface JobQuery {
   seenBy?: Scope
 }
 
-/** One line of a list: what the catalogue keeps of each job. */
-export interface JobSummary {
+/** One line of a list: what the catalogue keeps of each job, and what was decided about it since. */
+export interface JobSummary extends Standing {
   number: number
   id: string
   kind: JobKind
@@ -159,8 +160,15 @@ export interface Engine {
   /** Number of the job with this id; JOB_NOT_FOUND. */
   resolve(id: string): Promise<number>
   list(query?: JobQuery): Promise<{ total: number; jobs: JobSummary[] }>
-  /** Removes artifacts and record. JOB_RUNNING if it has not ended. */
-  remove(number: number): Promise<void>
+  /**
+   * Removes what an ended job published, its record, or (by default) both. Killed on the way, it may be called again.
+   * JOB_RUNNING if it has not ended, or another job is reading its files; FROZEN.
+   */
+  remove(number: number, what?: Removable): Promise<void>
+  /** A frozen backup is deleted by nobody until it is unfrozen. ARCHIVE_NOT_FOUND where there is nothing to freeze. */
+  freeze(number: number, frozen: boolean): Promise<JobView>
+  /** What the policy would remove of this profile's backups right now. Changes nothing. */
+  previewRetention(profile: number, policy: RetentionPolicy): Promise<RetentionPreview>
   artifacts(number: number): Promise<ArtifactInfo[]>
   /** Each source and database with its verdict, in the order of the spec. */
   parts(number: number): Promise<readonly Part[]>
@@ -168,6 +176,30 @@ export interface Engine {
   readonly events: Events<EngineEvents>
   /** Waits for running steps (bounded by their slices) and releases everything. */
   close(): Promise<void>
+}
+
+export type { KeptBy, RemovedFor } from './retention.ts'
+
+export type Removable = 'files' | 'record' | 'both'
+
+export interface RetentionPreview {
+  /** Why nothing would go at all; null: nothing stands against it. */
+  refused: string | null
+  /** Every backup of the profile whose files are there, newest first. */
+  backups: RetentionVerdict[]
+  /** `kept` holds the frozen ones, too. */
+  totals: { kept: Amount; removed: Amount; frozen: Amount }
+}
+
+export interface RetentionVerdict {
+  number: number
+  /** When it was begun. Milliseconds since 1970. */
+  time: number
+  bytes: number
+  /** No part of it failed. */
+  complete: boolean
+  keep: boolean
+  reasons: readonly (KeptBy | RemovedFor)[]
 }
 
 /** A saved profile, as people write it. */
@@ -184,6 +216,8 @@ export interface Profile {
   partSize: number
   level: number
   deflate?: 'auto' | 'always'
+  /** Default: nothing ever goes. */
+  retention?: RetentionPolicy
   pacing: Pacing
 }
 

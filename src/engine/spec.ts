@@ -65,6 +65,25 @@ export interface DatabaseSpec {
 /** What a backup holds: all that is named, or only one of the two kinds. */
 export type BackupType = 'full' | 'files' | 'databases'
 
+/**
+ * Which backups of a profile stay when a new one is complete; the files of the others go, their records stay as
+ * history. A backup stays if any rule keeps it. Without rules nothing goes by number or age. Calendar rules in UTC.
+ */
+export interface RetentionPolicy {
+  /** The newest so many. */
+  keepLast?: number
+  /** The newest of each of the newest so many hours, days, weeks (ISO), months, years that have any. */
+  keepHourly?: number
+  keepDaily?: number
+  keepWeekly?: number
+  keepMonthly?: number
+  keepYearly?: number
+  /** All that are not older than this, counted back from the last complete backup. */
+  keepWithinDays?: number
+  /** The oldest go until all that stay fit; those frozen are not counted. Bytes. */
+  maxBytes?: number
+}
+
 export interface BackupSpec {
   kind: 'backup'
   profile: number
@@ -87,6 +106,8 @@ export interface BackupSpec {
   level: number
   /** `auto` (default): JPA stores files above 10 MiB, as its usual readers unpack in memory; ZIP heeds none of it. */
   deflate?: 'auto' | 'always'
+  /** Default: nothing ever goes. */
+  retention?: RetentionPolicy
 }
 
 export interface RestoreSpec {

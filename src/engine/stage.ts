@@ -17,6 +17,7 @@ export type StageName =
   | 'seal'
   | 'verify'
   | 'publish'
+  | 'retention'
   | 'open-archive'
   | 'extract'
   | 'finish-restore'

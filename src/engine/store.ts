@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { BackupError, errnoOf } from '../lib/errors.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'
@@ -11,13 +10,14 @@ import {
   syncFolder,
 } from '../lib/durable-file.ts'
 import { HeldJob, LEASE_GRACE } from './held-job.ts'
+import { hashOf, JobReader } from './job-reader.ts'
 import type { Job, JobView, Lease } from './job.ts'
 import { newJob, takenFrom } from './new-job.ts'
 import type { Wanted } from './order.ts'
 import type { JobPaths } from './paths.ts'
 import type { ProcessTable } from './owner.ts'
 import { encodeRecord } from './record.ts'
-import { namesIn, RecordReader, type Found } from './record-reader.ts'
+import { namesIn, type Found, type RecordReader } from './record-reader.ts'
 import type { JobSpec } from './spec.ts'
 import type { StageName } from './stage.ts'
 
@@ -40,12 +40,13 @@ export interface StoreDeps {
  */
 export class JobStore {
   readonly deps: StoreDeps
+  readonly reader: JobReader
   readonly #records: RecordReader
-  #specs = new Map<string, JobSpec>()
 
   constructor(deps: StoreDeps) {
     this.deps = deps
-    this.#records = new RecordReader(deps.disk, deps.paths)
+    this.reader = new JobReader(deps.disk, deps.paths)
+    this.#records = this.reader.records
   }
 
   /** Writes the job down; it exists once its first record does. */
@@ -67,16 +68,12 @@ export class JobStore {
 
   /** The newest whole record; takes no lease. JOB_NOT_FOUND, STATE_DAMAGED, STATE_TOO_NEW. */
   read(number: number): JobView {
-    const job = this.#records.newest(number).job
-    return { ...job, spec: this.spec(number, job.specHash) }
+    return this.reader.read(number)
   }
 
   /** Numbers of all jobs, ascending. */
   numbers(): number[] {
-    return namesIn(this.deps.disk, this.deps.paths.jobs)
-      .filter((name) => /^[1-9]\d{0,14}$/.test(name))
-      .map(Number)
-      .toSorted((a, b) => a - b)
+    return this.reader.numbers()
   }
 
   /** Numbers of deleted jobs whose folders have not wholly gone yet. */
@@ -95,17 +92,7 @@ export class JobStore {
 
   /** SETTINGS_CHANGED if the file is no longer the one that was hashed into the record (law 11). */
   spec(number: number, hash: string): JobSpec {
-    const key = `${number} ${hash}`
-    const known = this.#specs.get(key)
-    if (known !== undefined) return known
-    const file = this.deps.paths.spec(number)
-    const bytes = readFileIfThere(this.deps.disk, file)
-    if (bytes === null) throw new BackupError('STATE_DAMAGED', `${file} is missing`)
-    if (hashOf(bytes) !== hash) throw new BackupError('SETTINGS_CHANGED', `${file} is not the one the job began with`)
-    const spec = JSON.parse(bytes.toString('utf8')) as JobSpec
-    if (this.#specs.size > 64) this.#specs.clear()
-    this.#specs.set(key, spec)
-    return spec
+    return this.reader.spec(number, hash)
   }
 
   /**
@@ -250,8 +237,6 @@ export class JobStore {
     }
   }
 }
-
-const hashOf = (text: string | Uint8Array): string => createHash('sha256').update(text).digest('hex')
 
 function busy(number: number, owner: string): BackupError {
   return new BackupError('JOB_BUSY', `backup ${number} is being worked on by ${owner.split('|')[2] ?? owner}`, {

@@ -35,6 +35,7 @@ export const ERROR_RULES = {
   JOB_BUSY: later('Another call is working on this job; wait for its reply and step again.'),
   JOB_NOT_RUNNING: never('The job has ended; start a new one.'),
   JOB_RUNNING: never('Cancel the job or wait for its end first.'),
+  FROZEN: never('Unfreeze the backup first, if it is really to go.'),
   STEP_OUT_OF_ORDER: never('Ask for the job and go on with the step number it names.'),
   LEASE_LOST: never('Another process has taken the job over; go on with the reply it gave.'),
   CANCELLED: never('The job was cancelled; start a new one.'),

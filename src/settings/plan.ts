@@ -75,5 +75,6 @@ export function profileToBackupSpec(profile: Profile, run: ProfileRun, facts: Ru
     partSize: effective.partSize,
     level: effective.level,
     ...(effective.deflate === undefined ? {} : { deflate: effective.deflate }),
+    ...(effective.retention === undefined ? {} : { retention: effective.retention }),
   }
 }

@@ -1,4 +1,5 @@
 import type { Dumper } from '../dump/dumper.ts'
+import type { OlderBackups } from '../engine/shelf.ts'
 import type { Progress, StageContext, Steps } from '../engine/stage.ts'
 import type { SourceSpec } from '../engine/spec.ts'
 import type { Sink } from '../sink/sink.ts'
@@ -51,6 +52,8 @@ export interface BackupParts {
     parts: readonly { name: string; path: string; size: number }[],
     done: (sha256: string[]) => void,
   ): Steps
+  /** What retention looks at and removes. */
+  olderBackups(ctx: StageContext): OlderBackups
   readonly version: string
   /** `installation/restore.mjs` and `installation/README.txt`. */
   restoreScript(): string

@@ -34,7 +34,7 @@ test('what the command line does on a data folder stands in the trail: begun, do
   await finish(restore.number)
   const second = await backend.start({ kind: 'backup', overrides })
   await backend.cancel(second.number)
-  await backend.remove(second.number)
+  await backend.remove(second.number, 'both')
   const { id } = await backend.profiles.save({ name: 'n', output: at('out') })
   await backend.profiles.remove(id)
   const trail = new AuditTrail(realDisk, systemClock, at('data'))

@@ -113,6 +113,7 @@ describe('what backup asks for', () => {
         archive: 'x',
         partSize: 1000,
         level: 6,
+        retention: {},
         pacing: { minMs: 0, maxMs: 2000, bias: 100 },
       },
     })

@@ -7,10 +7,12 @@ import type {
   JobQuery,
   JobSummary,
   LogQuery,
+  Removable,
+  RetentionPreview,
   StartRequest,
   StepOptions,
 } from '../../src/engine/services.ts'
-import type { JobSpec } from '../../src/engine/spec.ts'
+import type { JobSpec, RetentionPolicy } from '../../src/engine/spec.ts'
 import type { StageName } from '../../src/engine/stage.ts'
 import { BackupError } from '../../src/lib/errors.ts'
 import { Events } from '../../src/lib/events.ts'
@@ -37,6 +39,7 @@ export class FakeEngine implements Engine {
   readonly events = new Events<EngineEvents>()
   readonly executed: { job: number; step: number }[] = []
   readonly requests: StartRequest[] = []
+  readonly previews: { profile: number; policy: RetentionPolicy }[] = []
   readonly #jobs = new Map<number, JobView>()
   readonly #busy = new Set<number>()
   readonly #options: Required<FakeOptions>
@@ -110,9 +113,32 @@ export class FakeEngine implements Engine {
     return { total: all.length, jobs: all.slice(from, from + (query.limit ?? 50)).map(summaryOf) }
   }
 
-  async remove(number: number): Promise<void> {
-    if (!isEnded(this.#find(number))) throw new BackupError('JOB_RUNNING', `job ${number} has not ended`)
-    this.#jobs.delete(number)
+  async remove(number: number, what: Removable = 'both'): Promise<void> {
+    const job = this.#find(number)
+    if (!isEnded(job)) throw new BackupError('JOB_RUNNING', `job ${number} has not ended`)
+    if (job.standing?.frozen) throw new BackupError('FROZEN', `backup ${number} is frozen`)
+    if (what !== 'files') this.#jobs.delete(number)
+    else this.#jobs.set(number, { ...job, standing: { filesRemoved: { at: 5, by: 'user', reason: 'a test' } } })
+  }
+
+  async freeze(number: number, frozen: boolean): Promise<JobView> {
+    const job = this.#find(number)
+    if (!isEnded(job)) throw new BackupError('JOB_RUNNING', `job ${number} has not ended`)
+    const { standing: _, ...rest } = job
+    this.#jobs.set(number, frozen ? { ...rest, standing: { frozen } } : rest)
+    return structuredClone(this.#find(number))
+  }
+
+  async previewRetention(profile: number, policy: RetentionPolicy): Promise<RetentionPreview> {
+    this.previews.push({ profile, policy })
+    const backups = [...this.#jobs.values()]
+      .filter((job) => job.kind === 'backup' && job.status === 'completed' && job.spec.profile === profile)
+      .map((job) => ({ number: job.number, time: job.createdAt, bytes: 1000, complete: true }))
+      .map((found) => ({ ...found, keep: true, reasons: ['last' as const] }))
+      .toReversed()
+    const none = { count: 0, bytes: 0 }
+    const kept = { count: backups.length, bytes: backups.length * 1000 }
+    return { refused: null, backups, totals: { kept, removed: none, frozen: none } }
   }
 
   async parts(number: number) {
@@ -276,5 +302,6 @@ function summaryOf(job: JobView): JobSummary {
     bytes: job.totals.bytesRead,
     size: job.artifacts.bytes,
     warnings: job.warnings.total,
+    ...job.standing,
   }
 }

@@ -285,6 +285,8 @@ test('roles: what each method needs', () => {
     browseBackup: 'viewer',
     createDownloadTicket: 'restorer',
     deleteBackup: 'admin',
+    freezeBackup: 'operator',
+    previewRetention: 'viewer',
     startRestore: 'restorer',
     stepRestore: 'restorer',
     startVerify: 'operator',

@@ -120,6 +120,13 @@ test('what the methods answer is what the document says', async () => {
     ['startRestore', { archive: 1, target: `${world.folder}/restores/a` }],
     ['stepRestore', { BackupID: 3 }],
     ['cancelBackup', { BackupID: 3 }],
+    ['freezeBackup', { BackupID: 1 }],
+    ['listBackups', {}],
+    ['freezeBackup', { BackupID: 1, frozen: false }],
+    ['previewRetention', { policy: { keepLast: 1 } }],
+    ['deleteBackup', { BackupID: 1, what: 'files' }],
+    ['getBackupInfo', { BackupID: 1 }],
+    ['listBackups', {}],
     ['deleteBackup', { BackupID: 1 }],
   ]
   for (const [name, params] of calls) {

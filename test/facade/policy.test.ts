@@ -109,6 +109,14 @@ const TABLE: Readonly<Record<string, Row>> = {
     params: (at) => ({ BackupID: at.backup, entry: 'a' }),
   },
   deleteBackup: { may: freshAdmins, others: [], params: job('backup'), also: ['JOB_RUNNING'] },
+  freezeBackup: {
+    may: operators,
+    others: ['other operator'],
+    foreign: 'JOB_NOT_FOUND',
+    params: job('backup'),
+    also: ['JOB_RUNNING'],
+  },
+  previewRetention: { may: viewers, others: all, foreign: 'PROFILE_NOT_FOUND', params: () => ({ profile: 1 }) },
   startRestore: {
     may: restorers,
     others: ['other restorer'],

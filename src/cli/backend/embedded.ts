@@ -1,4 +1,5 @@
-import type { JobQuery, LogQuery, ProfileOverrides } from '../../engine/services.ts'
+import type { JobQuery, LogQuery, ProfileOverrides, Removable, RetentionPreview } from '../../engine/services.ts'
+import type { RetentionPolicy } from '../../engine/spec.ts'
 import { createApp } from '../../app.ts'
 import type { App } from '../../app.ts'
 import type { JobView } from '../../engine/job.ts'
@@ -79,10 +80,20 @@ export class EmbeddedBackend implements Backend {
     return stateOf(job)
   }
 
-  async remove(number: number): Promise<void> {
+  async remove(number: number, what: Removable): Promise<void> {
     this.#note('backup.delete', `job:${number}`, 'begun')
-    await this.#engine.remove(number)
+    await this.#engine.remove(number, what)
     this.#note('backup.delete', `job:${number}`)
+  }
+
+  async freeze(number: number, frozen: boolean): Promise<void> {
+    this.#note('backup.freeze', `job:${number}`)
+    await this.#engine.freeze(number, frozen)
+  }
+
+  async previewRetention(profile: number, policy?: RetentionPolicy): Promise<RetentionPreview> {
+    const saved = this.#app.services.profiles.get(profile)
+    return this.#engine.previewRetention(profile, policy ?? saved.retention ?? {})
   }
 
   resolve(id: string): Promise<number> {

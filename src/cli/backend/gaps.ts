@@ -10,6 +10,8 @@ const HARMLESS: ReadonlySet<string> = new Set<WarningCode>([
   'taken_over',
   'empty_source',
   'slow_listing',
+  // About older backups.
+  'retention',
 ])
 
 /** Whether a warning names something selected that is missing from the result; a code not known here does. */

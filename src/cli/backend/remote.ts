@@ -2,8 +2,9 @@ import { RatchetClient } from '../../client/client.ts'
 import type { BackupInfo, JobKind, ProfileInput, StepReply } from '../../client/types.ts'
 import { isEnded } from '../../engine/job.ts'
 import type { Outcome } from '../../engine/job.ts'
-import type { ArtifactInfo, JobQuery, LogQuery } from '../../engine/services.ts'
+import type { ArtifactInfo, JobQuery, LogQuery, Removable, RetentionPreview } from '../../engine/services.ts'
 import { readDocument } from '../../engine/profile-document.ts'
+import type { RetentionPolicy } from '../../engine/spec.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { Backend, JobState, ProfileStore, StartRequest, StepRequest } from '../backend.ts'
 import { remoteAccounts, type AccountStore } from './accounts.ts'
@@ -13,6 +14,7 @@ import { remoteErrors } from './remote-errors.ts'
 
 /** Commands that only ask give up soon: whoever mistyped an address wants to know. */
 const QUICK_MS = 3_000
+const PREVIEWED = 10_000
 
 /** A server, through the same client library that programs use. */
 export class RemoteBackend implements Backend {
@@ -64,8 +66,17 @@ export class RemoteBackend implements Backend {
     return remoteErrors(async () => this.#stateAfter(await this.#quick.cancelBackup(number)))
   }
 
-  remove(number: number): Promise<void> {
-    return remoteErrors(async () => void (await this.#quick.deleteBackup(number)))
+  remove(number: number, what: Removable): Promise<void> {
+    return remoteErrors(async () => void (await this.#quick.deleteBackup(number, what)))
+  }
+
+  freeze(number: number, frozen: boolean): Promise<void> {
+    return remoteErrors(async () => void (await this.#quick.freezeBackup(number, frozen)))
+  }
+
+  previewRetention(profile: number, policy?: RetentionPolicy): Promise<RetentionPreview> {
+    const params = { profile, limit: PREVIEWED, ...(policy === undefined ? {} : { policy }) }
+    return remoteErrors(async () => (await this.#quick.previewRetention(params)) as RetentionPreview)
   }
 
   resolve(id: string): Promise<number> {
@@ -157,5 +168,7 @@ function stateOf(info: BackupInfo, reply: StepReply): JobState {
     error: info.error,
     createdAt: info.createdAt,
     finishedAt: info.finishedAt,
+    ...(info.frozen === undefined ? {} : { frozen: info.frozen }),
+    ...(info.filesRemoved === undefined ? {} : { filesRemoved: info.filesRemoved }),
   }
 }

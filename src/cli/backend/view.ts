@@ -37,6 +37,7 @@ export function stateOf(job: JobView): JobState {
     error: job.error,
     createdAt: job.createdAt,
     finishedAt: job.finishedAt,
+    ...job.standing,
   }
 }
 

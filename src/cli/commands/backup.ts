@@ -3,12 +3,13 @@ import type { Command } from 'commander'
 import type { BackupType } from '../../engine/spec.ts'
 import type { BackupStart } from '../backend.ts'
 import { UsageError } from '../failure.ts'
+import { addKeepOptions, policyOf, type KeepOptions } from '../keep.ts'
 import * as parse from '../parse.ts'
 import { DEFAULT_SLICE_MS, jobToResume, pacingOf, runJob } from '../run-job.ts'
 import { defined, numberOf } from '../session.ts'
 import type { Session } from '../session.ts'
 
-export interface BackupOptions {
+export interface BackupOptions extends KeepOptions {
   to?: string
   profile?: number
   format?: 'zip' | 'jpa'
@@ -40,11 +41,22 @@ Examples:
   ratchet backup /srv/www --to /backup --format jpa --part-size 2G
   ratchet backup --sqlite /srv/app/data.db --to /backup
   ratchet backup --profile 2
+  ratchet backup --profile 2 --keep-last 3 --keep-weekly 8    older ones go; "ratchet retention 2" says which
   ratchet backup --resume            the newest unfinished one; none: tells the last result again
   ratchet backup --resume 12`
 
 export function addBackup(program: Command, session: Session): void {
-  program
+  addKeepOptions(options(program))
+    .addHelpText('after', EXAMPLES)
+    .action(async (paths: string[], given: BackupOptions, command: Command) => {
+      await (given.resume === undefined
+        ? startBackup(session, command, paths, given)
+        : resumeBackup(session, command, paths, given.resume, given))
+    })
+}
+
+function options(program: Command): Command {
+  return program
     .command('backup')
     .summary('back up folders into an archive')
     .description('Backs up folders into an archive, in steps. Needs no profile; --profile N starts from a saved one.')
@@ -66,12 +78,6 @@ export function addBackup(program: Command, session: Session): void {
     .option('--description <text>', 'short text for lists')
     .option('--comment <text>', 'longer text kept with the backup')
     .option('--resume [id]', 'go on with the newest unfinished backup, or with this one', parse.parseRef)
-    .addHelpText('after', EXAMPLES)
-    .action(async (paths: string[], options: BackupOptions, command: Command) => {
-      await (options.resume === undefined
-        ? startBackup(session, command, paths, options)
-        : resumeBackup(session, command, paths, options.resume, options))
-    })
 }
 
 async function startBackup(session: Session, command: Command, paths: string[], options: BackupOptions): Promise<void> {
@@ -103,6 +109,13 @@ export function backupRequest(paths: string[], options: BackupOptions, resolve: 
   if (options.profile === undefined && options.to === undefined) {
     throw new UsageError('no folder for the archive', 'Add --to DIR.')
   }
+  const retention = policyOf(options)
+  if (retention !== undefined && options.profile === undefined) {
+    throw new UsageError(
+      'which backups stay is decided among those of one profile',
+      'Save a profile and give --profile N as well; it may hold the rules itself, under "retention".',
+    )
+  }
   const slice = options.slice ?? (options.profile === undefined ? DEFAULT_SLICE_MS : undefined)
   const overrides = defined({
     sources: sourcesOf(paths, options, resolve),
@@ -114,6 +127,8 @@ export function backupRequest(paths: string[], options: BackupOptions, resolve: 
     partSize: options.partSize ?? (options.profile === undefined ? 0 : undefined),
     level: options.level ?? (options.profile === undefined ? 6 : undefined),
     deflate: options.deflate,
+    // What runs without a profile of its own lets nothing go.
+    retention: options.profile === undefined ? {} : retention,
     pacing: slice === undefined ? undefined : pacingOf(slice),
   })
   const { profile, description, comment } = options

@@ -62,7 +62,7 @@ function row(job: JobSummary): string[] {
     String(job.number),
     job.kind,
     format.time(job.createdAt),
-    job.outcome,
+    job.frozen ? `${job.outcome}, frozen` : job.filesRemoved ? `${job.outcome}, files gone` : job.outcome,
     format.count(job.files),
     format.size(job.kind === 'backup' ? job.size : job.bytes),
     format.printable(job.description).slice(0, 60),

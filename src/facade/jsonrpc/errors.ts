@@ -33,6 +33,7 @@ export const RPC_CODES: Readonly<Record<ErrorCode, number>> = {
   STEP_OUT_OF_ORDER: -32024,
   LEASE_LOST: -32025,
   CANCELLED: -32026,
+  FROZEN: -32027,
 
   STATE_DAMAGED: -32030,
   STATE_TOO_NEW: -32031,

@@ -29,6 +29,7 @@ export function infoOf({ job, artifacts, parts }: Known, paths: boolean): z.inpu
     createdAt: job.createdAt,
     updatedAt: job.updatedAt,
     finishedAt: job.finishedAt,
+    ...job.standing,
     comment: job.spec.comment,
     totals: { ...job.totals },
     parts: parts.map((part) => ({ ...part })),

@@ -1,24 +1,18 @@
 import { method, type Call, type Table } from '../facade.ts'
-import type { LogPage, Services, StepOptions } from '../../engine/services.ts'
+import type { LogPage, Profile, Services, StepOptions } from '../../engine/services.ts'
 import type { JobKind } from '../../engine/spec.ts'
-import { BackupError } from '../../lib/errors.ts'
 import { accounts } from './account-methods.ts'
 import { contents } from './content-methods.ts'
 import { infoOf } from './info.ts'
 import { checkArchive, checkPlaces, planBackup, refuseFollowing, requireRights } from './places.ts'
 import { profileDocuments } from './profile-methods.ts'
-import { jobObject, jobOf, numberOf, numberOfKind, type JobRef } from './resolve.ts'
+import { jobObject, jobOf, numberOf, numberOfKind, requireProfile, type JobRef } from './resolve.ts'
+import { requireRetention, retention } from './retention-methods.ts'
 import * as s from './schemas.ts'
 import { stepReply, type StepReply } from './view.ts'
 
 /** Raised when a method changes incompatibly. */
 export const API_VERSION = 1
-
-/** PROFILE_NOT_FOUND, as if there were none, for a profile the caller may not see. */
-function requireProfile({ access }: Services, id: number, call: Call): void {
-  if (access.seesProfile(call.session, id)) return
-  throw new BackupError('PROFILE_NOT_FOUND', `there is no profile ${id}`, { data: { profile: id } })
-}
 
 /** Where the program lies is nothing for everybody. */
 const withoutStacks = (page: LogPage): LogPage => ({ ...page, lines: page.lines.map(({ stack: _, ...line }) => line) })
@@ -78,8 +72,11 @@ const profiles = {
     trail: { event: 'profile.save', object: ({ id }, saved) => `profile:${saved?.id ?? id ?? 'new'}`, first: true },
     params: s.savedProfile,
     result: s.profileSchema,
-    run(services, profile) {
+    run(services, profile, call) {
       refuseFollowing(profile.sources)
+      const { id } = profile
+      const present = (): Profile | undefined => services.profiles.list().find((known) => known.id === id)
+      requireRetention(services, call, profile.retention, () => present()?.retention)
       return services.profiles.save(checkPlaces(services, profile))
     },
   }),
@@ -108,6 +105,7 @@ const backups = {
     result: s.stepReply,
     async run(services, { profile, description, comment, overrides }, call) {
       requireProfile(services, profile, call)
+      requireRetention(services, call, overrides?.retention, () => services.profiles.get(profile).retention)
       const run = {
         ...(description === undefined ? {} : { description }),
         ...(comment === undefined ? {} : { comment }),
@@ -170,14 +168,14 @@ const backups = {
   }),
   deleteBackup: method({
     role: 'admin',
-    summary: 'Removes an ended job: its record and the files it made.',
+    summary: 'Removes an ended job: the files it made, its record, or both.',
     fresh: 'login',
     trail: { event: 'backup.delete', object: (ref) => jobObject(null, ref), first: true },
-    params: s.jobRef,
+    params: s.deleteBackup,
     result: s.removed,
-    async run(services, ref, call) {
+    async run(services, { what, ...ref }, call) {
       const number = await numberOf(services, ref, call)
-      await services.engine.remove(number)
+      await services.engine.remove(number, what)
       return { removed: number }
     },
   }),
@@ -238,6 +236,7 @@ export const methods: Table = {
   ...profiles,
   ...documents,
   ...backups,
+  ...retention,
   ...restores,
   ...verifications,
   ...contents,

@@ -73,6 +73,12 @@ export async function checkArchive(services: Services, archive: number | string,
   throw new BackupError('FORBIDDEN', 'whoever is limited to profiles names an archive by the number of its backup')
 }
 
+/** PROFILE_NOT_FOUND, as if there were none, for a profile the caller may not see. */
+export function requireProfile({ access }: Services, id: number, call: Call): void {
+  if (access.seesProfile(call.session, id)) return
+  throw new BackupError('PROFILE_NOT_FOUND', `there is no profile ${id}`, { data: { profile: id } })
+}
+
 const JOB_HANDLE = /^(\d{1,16}|\d{8}-\d{6}-\d{6,15})$/
 
 /** How the audit trail names a job. */

@@ -52,6 +52,13 @@ export const handle = {
   BackupID: number.exactOptional().describe('The job: its number. One of the two is needed; both must agree.'),
 }
 export const jobRef = z.strictObject(handle)
+export const deleteBackup = z.strictObject({
+  ...handle,
+  what: z
+    .enum(['files', 'record', 'both'])
+    .default('both')
+    .describe('files: the record stays and says so. record: the files stay where they are.'),
+})
 export const stepParams = z.strictObject({
   ...handle,
   step: number
@@ -165,6 +172,11 @@ const summary = {
   createdAt: time,
   updatedAt: time,
   finishedAt: time.nullable(),
+  frozen: z.literal(true).exactOptional().describe('Nobody can delete it until it is unfrozen.'),
+  filesRemoved: z
+    .strictObject({ at: time, by: z.enum(['user', 'retention']), reason: z.string() })
+    .exactOptional()
+    .describe('Its files have gone; the record is history.'),
 }
 export const jobList = z.strictObject({ total: count, jobs: z.array(z.strictObject(summary)) })
 

@@ -1,5 +1,6 @@
 import { PassThrough } from 'node:stream'
-import type { JobSummary, LogLine, LogQuery } from '../../../src/engine/services.ts'
+import type { JobSummary, LogLine, LogQuery, Removable, RetentionPreview } from '../../../src/engine/services.ts'
+import type { RetentionPolicy } from '../../../src/engine/spec.ts'
 import { readDocument, type ImportChoice, type ProfileDocument } from '../../../src/engine/profile-document.ts'
 import { LOG_LEVELS } from '../../../src/lib/log-level.ts'
 import { BackupError } from '../../../src/lib/errors.ts'
@@ -52,6 +53,14 @@ export class FakeBackend implements Backend {
   readonly started: StartRequest[] = []
   readonly stepped: { number: number; options: StepRequest }[] = []
   readonly removed: number[] = []
+  readonly removedWhat: Removable[] = []
+  readonly frozen: { number: number; frozen: boolean }[] = []
+  readonly previews: { profile: number; policy: RetentionPolicy | undefined }[] = []
+  preview: RetentionPreview = {
+    refused: null,
+    backups: [],
+    totals: { kept: { count: 0, bytes: 0 }, removed: { count: 0, bytes: 0 }, frozen: { count: 0, bytes: 0 } },
+  }
   readonly jobs: JobState[] = []
   readonly saved: unknown[] = []
   readonly logLines: LogLine[] = []
@@ -121,8 +130,19 @@ export class FakeBackend implements Backend {
     return this.put({ ...(await this.get(number)), status: 'cancelled', ended: true })
   }
 
-  async remove(number: number): Promise<void> {
+  async remove(number: number, what: Removable): Promise<void> {
     this.removed.push(number)
+    this.removedWhat.push(what)
+  }
+
+  async freeze(number: number, frozen: boolean): Promise<void> {
+    this.put({ ...(await this.get(number)), ...(frozen ? { frozen } : {}) })
+    this.frozen.push({ number, frozen })
+  }
+
+  async previewRetention(profile: number, policy?: RetentionPolicy): Promise<RetentionPreview> {
+    this.previews.push({ profile, policy })
+    return this.preview
   }
 
   async resolve(id: string): Promise<number> {
