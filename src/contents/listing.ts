@@ -47,11 +47,12 @@ export class Listing implements Disposable {
 
   page(query: PageQuery): Page {
     const { folder, after } = query
+    const sections = this.#all()
     const cost = this.#text.cost
     const page = new Growing(query, () => this.#text.cost - cost > MOST_COST)
     const label = folder.length === 0 ? null : labelOf(folder)
     let known = folder.length === 0
-    for (const section of this.#all()) {
+    for (const section of sections) {
       if (label !== null && !section.label.equals(label)) continue
       if (after !== null && Buffer.compare(section.label, labelOf(after)) < 0) continue
       const start = folder.length === 0 ? section.start : find(section, folder)
