@@ -1,4 +1,6 @@
+import { jpa } from './jpa.ts'
 import type { Row } from './report.ts'
+import { browse, list } from './lists.ts'
 import { sqlite } from './sqlite.ts'
 import { flat, million, steps } from './stepped-runs.ts'
 import { deflate, restore, slices, stored } from './whole-runs.ts'
@@ -12,6 +14,7 @@ export interface Bench {
 export const BENCHES: Readonly<Record<string, Bench>> = {
   deflate: { about: 'ZIP at level 6 against zip', run: deflate },
   stored: { about: 'stored mode against tar, sync, sha256sum', run: stored },
+  jpa: { about: 'packing into JPA, large files stored, against zip', run: jpa },
   slices: { about: '1 s and 100 ms slices against none', run: slices },
   steps: { about: 'p99 of steps over HTTP, memory', run: steps },
   'flat-many': {
@@ -25,6 +28,8 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
   },
   million: { about: 'memory over 1,000,000 files in folders', run: () => million('million') },
   'million-flat': { about: 'memory over 1,000,000 files in one folder', run: () => million('million-flat') },
+  list: { about: 'a page of 10,000 backups', run: list },
+  browse: { about: 'the first page of 1,000,000 entries', run: browse },
   sqlite: { about: 'copy of a database against sqlite3', run: sqlite },
   restore: { about: 'restore against unzip', run: restore },
 }

@@ -35,6 +35,8 @@ export interface BackupChoice {
   readonly source: string
   readonly level: number
   readonly slice: string
+  /** Default: ZIP. */
+  readonly format?: 'zip' | 'jpa'
 }
 
 export function choiceOf(name: CorpusName, level: number, slice: string, tag = ''): BackupChoice {
@@ -45,8 +47,8 @@ export const dataOf = (choice: BackupChoice): string => path.join(choice.work, '
 export const outputOf = (choice: BackupChoice): string => path.join(choice.work, 'out')
 
 export function backupCommand(choice: BackupChoice): string[] {
-  const { source, level, slice } = choice
-  const options = ['--to', outputOf(choice), '--level', String(level), '--slice', slice]
+  const { source, level, slice, format = 'zip' } = choice
+  const options = ['--to', outputOf(choice), '--format', format, '--level', String(level), '--slice', slice]
   return [...RATCHET, '--json', '--data', dataOf(choice), 'backup', source, ...options]
 }
 

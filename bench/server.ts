@@ -27,15 +27,22 @@ export async function stepOverHttp(choice: BackupChoice, sliceMs: number): Promi
   const data = dataOf(choice)
   const roots = { sources: [choice.source], outputs: [outputOf(choice)], restores: [], archives: [] }
   fs.writeFileSync(path.join(data, 'settings.json'), JSON.stringify({ roots }))
+  return served(data, async (client, pid) => {
+    using memory = new MemoryWatch(pid)
+    const steps = await stepToEnd(client, choice, sliceMs)
+    memory.look()
+    return { steps, rss: memory.peak, seconds: steps.reduce((sum, step) => sum + step.ms, 0) / 1000 }
+  })
+}
+
+/** A server of its own on a data folder, for as long as the work takes. */
+export async function served<T>(data: string, work: (client: RatchetClient, pid: number) => Promise<T>): Promise<T> {
   const server = spawn(RATCHET[0], [RATCHET[1], '--json', '--data', data, 'serve', '--port', '0'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   try {
     const { url, token } = await listening(server)
-    using memory = new MemoryWatch(server.pid ?? 0)
-    const steps = await stepToEnd(new RatchetClient({ url, token }), choice, sliceMs)
-    memory.look()
-    return { steps, rss: memory.peak, seconds: steps.reduce((sum, step) => sum + step.ms, 0) / 1000 }
+    return await work(new RatchetClient({ url, token }), server.pid ?? 0)
   } finally {
     await stop(server)
   }

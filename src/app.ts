@@ -1,7 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import os from 'node:os'
 import path from 'node:path'
+import { noteJobs } from './access/job-trail.ts'
 import { openAccess } from './access/open.ts'
+import { createArchives } from './contents/archives.ts'
+import { LocalShelf, type Shelf } from './contents/shelf.ts'
+import { ThreadedShelf } from './contents/threads.ts'
 import type { PasswordCost } from './access/password.ts'
 import type { SetupToken } from './access/setup.ts'
 import { openToken, type OpenedToken } from './access/token.ts'
@@ -11,7 +15,7 @@ import type { JobView } from './engine/job.ts'
 import { systemProcesses } from './engine/owner.ts'
 import { jobPaths } from './engine/paths.ts'
 import { LEASE_GRACE } from './engine/held-job.ts'
-import { inlineRunner, type StepRunner } from './engine/runner.ts'
+import type { StepRunner } from './engine/runner.ts'
 import type { ProfileRun, Services } from './engine/services.ts'
 import { JobStore } from './engine/store.ts'
 import { WarmStore } from './engine/warm.ts'
@@ -20,6 +24,7 @@ import { systemClock, type Clock } from './lib/clock.ts'
 import { realDisk, type Disk } from './lib/disk.ts'
 import { ensureFolder } from './lib/durable-file.ts'
 import { asBackupError, BackupError } from './lib/errors.ts'
+import type { Logger } from './lib/logger.ts'
 import { createProfiles } from './settings/profiles.ts'
 import { createRoots } from './settings/roots.ts'
 import { loadSettings, type Settings } from './settings/settings.ts'
@@ -92,13 +97,17 @@ export async function createApp(options: AppOptions): Promise<App> {
     traffic: settings.limits,
     ...(passwordCost === undefined ? {} : { passwordCost }),
   })
+  const untell = noteJobs(engine.events, opened.audit)
   const profiles = createProfiles({ disk, clock, folder: dataDir, host: os.hostname() })
+  const archives = createArchives(engine, options.inline === true ? new LocalShelf(disk) : threadedShelf())
   const services: Services = {
     engine,
+    archives,
     profiles,
-    roots: createRoots(disk, settings.roots),
+    roots: createRoots(disk, () => loadSettings(disk, dataDir).roots),
     access: opened.access,
     accounts: opened.accounts,
+    tickets: opened.tickets,
     audit: opened.audit,
     version: VERSION,
   }
@@ -113,7 +122,11 @@ export async function createApp(options: AppOptions): Promise<App> {
       const spec = profiles.plan(profile ?? 1, run)
       return engine.start({ kind: 'backup', spec, ...(key === undefined ? {} : { key }) })
     },
-    [Symbol.asyncDispose]: () => engine.close(),
+    async [Symbol.asyncDispose]() {
+      await archives.close()
+      await engine.close()
+      untell()
+    },
   }
 }
 
@@ -130,7 +143,11 @@ function makeDataFolder(disk: Disk, dataDir: string): void {
 }
 
 async function inlineSteps(store: JobStore, dataDir: string, threads: number): Promise<StepRunner> {
-  const { openStages } = await import('./step-parts.ts') // a thread of its own loads them else
+  // A thread of its own loads them else.
+  const [{ openStages }, { inlineRunner }] = await Promise.all([
+    import('./step-parts.ts'),
+    import('./engine/runner.ts'),
+  ])
   const parts = openStages({ dataDir, threads })
   const runner = inlineRunner({ store, stages: parts.stages, warm: new WarmStore() })
   return {
@@ -142,10 +159,15 @@ async function inlineSteps(store: JobStore, dataDir: string, threads: number): P
   }
 }
 
+/** Entry of a thread, beside this file. */
+const threadEntry = (name: string): URL =>
+  new URL(`./${name}.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url)
+
+const threadedShelf = (): Shelf => new ThreadedShelf(threadEntry('contents-loop'))
+
 function threadedSteps(data: ThreadData): StepRunner {
-  const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   return new WorkerRunner({
-    entry: new URL(`./step-loop.${ending}`, import.meta.url),
+    entry: threadEntry('step-loop'),
     data: { ...data },
     threads: STEP_THREADS,
     clock: systemClock,
@@ -170,31 +192,29 @@ export interface Serving {
 /** Listens, and sweeps what was abandoned. What serves HTTP is loaded here: the command line needs none of it. */
 export async function serve(
   app: App,
-  options: { host: string; port: number; behindTlsProxy?: boolean },
+  options: { host: string; port: number; behindTlsProxy?: boolean; log?: Logger },
 ): Promise<Serving> {
   const [{ createHttpApp }, { listen }] = await Promise.all([import('./facade/http.ts'), import('./facade/listen.ts')])
   const { token, created } = app.token()
   const setup = app.setup()
   const { limits, listen: wish, allowedHosts: hosts } = app.settings
-  const http = createHttpApp({ services: app.services, hosts, trustedProxies: wish.trustedProxies })
+  const { trustedProxies } = wish
+  const { log } = options
   const behindTlsProxy = options.behindTlsProxy ?? wish.behindTlsProxy
+  const http = createHttpApp({ services: app.services, hosts, trustedProxies, behindTlsProxy, ...(log ? { log } : {}) })
   const listening = await listen(http, { host: options.host, port: options.port, behindTlsProxy, limits })
   await app.engine.sweep()
-  const off = app.engine.events.on('finished', (job) => noteEnd(app, job))
+  const off = app.engine.events.on('finished', ({ kind, number, status }) => {
+    log?.log('info', `${kind} ${number} is ${status}`, { job: number, status })
+  })
   return {
     url: listening.url,
     token,
     tokenIsNew: created,
     setup,
     async close() {
-      await listening.close()
       off()
+      await listening.close()
     },
   }
-}
-
-/** The end of a job, which no call may have asked for. */
-function noteEnd(app: App, { kind, number, status, startedBy = '' }: JobView): void {
-  const place = { face: '', address: '', request: '' }
-  app.services.audit.note({ event: `${kind}.end`, actor: startedBy, object: `job:${number}`, result: status, ...place })
 }

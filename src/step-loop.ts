@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import { tokenIfThere } from './access/token.ts'
 import { systemProcesses } from './engine/owner.ts'
 import { jobPaths } from './engine/paths.ts'
 import { JobStore } from './engine/store.ts'
@@ -8,6 +9,7 @@ import type { FromThread, ToThread } from './engine/worker.ts'
 import { systemClock } from './lib/clock.ts'
 import { realDisk } from './lib/disk.ts'
 import { asBackupError } from './lib/errors.ts'
+import { Redactor } from './lib/redact.ts'
 import { openStages } from './step-parts.ts'
 
 export interface ThreadData {
@@ -30,7 +32,8 @@ const store = new JobStore({
   graceMs,
 })
 const parts = openStages({ dataDir, threads })
-const runner = inlineRunner({ store, stages: parts.stages, warm: new WarmStore() })
+const redactor = new Redactor([tokenIfThere(realDisk, dataDir) ?? ''])
+const runner = inlineRunner({ store, stages: parts.stages, warm: new WarmStore(), redactor })
 
 const send = (message: FromThread): void => parentPort?.postMessage(message)
 

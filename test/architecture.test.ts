@@ -30,6 +30,10 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['stages', 'sink/part-writer.ts', 'the names of parts in the record'],
   ['stages', 'source/source.ts', 'types: sources arrive through the factory'],
   ['stages', 'archive', 'restore and verify read archives; the reader arrives through the factory'],
+  ['contents', 'lib', 'it reads files'],
+  ['contents', 'archive', 'it lists archives and unpacks what is asked for'],
+  ['contents', 'engine/archives.ts', 'types: the words facades see'],
+  ['contents', 'engine/services.ts', 'types: which files a backup has'],
   ['installation', 'lib', 'it reads its own script'],
   ['settings', 'lib', 'settings are durable files'],
   ['settings', 'engine/services.ts', 'types: it implements Profiles and Roots'],
@@ -41,6 +45,8 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['facade', 'engine/spec.ts', 'types: what may be asked for'],
   ['facade', 'engine/stage.ts', 'types: the names of stages and domains, for total tables'],
   ['facade', 'engine/profile-schema.ts', 'the one schema of a profile'],
+  ['facade', 'engine/profile-document.ts', 'the one form of an exported profile'],
+  ['cli', 'engine/profile-document.ts', 'the same'],
   ['client', 'lib/errors.ts', 'the codes; a client is for others to import and drags nothing in'],
   ['client', 'lib/clock.ts', 'waiting through the door of time'],
   ['cli', 'lib', 'the words of errors, the clock'],
@@ -50,13 +56,14 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['cli', 'engine/spec.ts', 'types: what may be asked for'],
   ['cli', 'app.ts', 'embedded runs'],
   ['cli', 'engine/profile-schema.ts', 'the one schema of a profile'],
+  ['cli', 'settings/profiles-json-schema.ts', 'the file for editors'],
   ['cli', 'settings/settings.ts', 'the default port'],
   ['cli', 'installation/script.ts', 'the script, for those who cannot get at it'],
   ['cli', 'version.ts', 'what --version prints'],
 ]
 
 /** The composition root: the only files that know every folder. */
-const ROOT = /^(app|main|index|registry|step-parts|restore-parts|step-loop|version)\.ts$/
+const ROOT = /^(app|main|index|registry|step-parts|restore-parts|step-loop|contents-loop|version)\.ts$/
 
 function layerFaults(file: Source): string[] {
   const from = file.path.split('/')
@@ -82,7 +89,7 @@ const DOORS: readonly (readonly [what: RegExp, where: 'import' | 'code', files: 
   [
     /^(node:)?worker_threads$/,
     'import',
-    /^(step-loop|lib\/thread|engine\/worker|archive\/codec(-[a-z]+)?|dump\/copy-loop)\.ts$/,
+    /^(step-loop|contents-loop|contents\/threads|lib\/thread|engine\/worker|archive\/codec(-[a-z]+)?|dump\/copy-loop)\.ts$/,
     'threads are the business of few places, and started in one way',
   ],
   [/\bDate\.now\b|\bperformance\.now\b|\bnew Date\(\)|\bhrtime\b/g, 'code', /^lib\/clock\.ts$/, 'time can be replaced'],
@@ -94,6 +101,7 @@ const DOORS: readonly (readonly [what: RegExp, where: 'import' | 'code', files: 
     /^(dump|engine)\//,
     'databases are opened in a process of their own, but for our own lists',
   ],
+  [/^pino$/, 'import', /^lib\/logger\.ts$/, 'one shape for all logs, and nothing into them past the redactor'],
   [/^picomatch$/, 'import', /^lib\//, 'one kind of pattern everywhere'],
 ]
 
@@ -180,6 +188,7 @@ describe('the rules bite', () => {
     ['engine/job.ts', 'const now = new Date()'],
     ['cli/meter.ts', 'const t = performance.now()'],
     ['engine/engine.ts', "import express from 'express'"],
+    ['engine/log.ts', "import { pino } from 'pino'"],
   ])('doors: %s: %s', (path, text) => expect(doorFaults(at(path, text))).toHaveLength(1))
 
   it.each([

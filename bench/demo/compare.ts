@@ -27,10 +27,13 @@ function kindOf(stat: fs.BigIntStats): Kind {
 
 const join = (folder: Buffer, name: Buffer): Buffer => Buffer.concat([folder, Buffer.from('/'), name])
 
-/** Types, modes, modification times (to 1 µs), link targets and content of everything below the two folders. */
-export function compareTrees(left: string, right: string): Comparison {
+/**
+ * Types, modes, modification times (to 1 µs), link targets and content of everything below the two folders, but for
+ * one folder of that name directly in them.
+ */
+export function compareTrees(left: string, right: string, without?: string): Comparison {
   const result: Comparison = { entries: 0, bytes: 0, special: 0, differences: [] }
-  compareFolders(Buffer.from(left), Buffer.from(right), result)
+  compareFolders(Buffer.from(left), Buffer.from(right), result, without)
   return result
 }
 
@@ -38,9 +41,14 @@ function differ(result: Comparison, at: Buffer, what: string): void {
   if (result.differences.length < MAX) result.differences.push(`${JSON.stringify(at.toString('utf8'))}: ${what}`)
 }
 
-function compareFolders(left: Buffer, right: Buffer, result: Comparison): void {
+function compareFolders(left: Buffer, right: Buffer, result: Comparison, without?: string): void {
   const read = (folder: Buffer): Map<string, Buffer> =>
-    new Map(fs.readdirSync(folder, { encoding: 'buffer' }).map((name) => [name.toString('latin1'), name]))
+    new Map(
+      fs
+        .readdirSync(folder, { encoding: 'buffer' })
+        .map((name): [string, Buffer] => [name.toString('latin1'), name])
+        .filter(([key]) => key !== without),
+    )
   const here = read(left)
   const there = read(right)
   for (const [key, name] of there) if (!here.has(key)) differ(result, join(right, name), 'only here')

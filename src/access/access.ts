@@ -1,4 +1,4 @@
-import type { Access, Audit, Origin, Session } from '../engine/services.ts'
+import type { Access, Audit, AuditEvent, Origin, Session } from '../engine/services.ts'
 import { inScope } from '../engine/services.ts'
 import type { Clock } from '../lib/clock.ts'
 import { BackupError, errnoOf } from '../lib/errors.ts'
@@ -67,10 +67,14 @@ export class AccessControl implements Access {
     }
     if (found === 'over') return null // what once was right is no guess
     guard.failed(address, account)
-    this.#parts.audit.note(
-      eventOf('token.refused', origin, known?.user ?? '', known === undefined ? '' : objectOf(known)),
-    )
+    this.#note(eventOf('token.refused', origin, known?.user ?? '', known === undefined ? '' : objectOf(known)))
     return null
+  }
+
+  current(session: Session): Session | null {
+    if (session.kind === 'host') return session
+    const known = this.#parts.file.find(session.id)
+    return known === undefined ? null : (this.#sessionOf(known)?.session ?? null)
   }
 
   allows(session: Session, role: Parameters<Access['allows']>[1]): boolean {
@@ -134,8 +138,7 @@ export class AccessControl implements Access {
   /** When it was used last stays in memory; the file hears of it every few minutes. */
   #noteUse(session: Session, origin: Origin): void {
     if (session.id === '') return
-    const { clock, audit } = this.#parts
-    const now = clock.wall()
+    const now = this.#parts.clock.wall()
     const used = this.#used.get(session.id) ?? { last: now, noted: -Infinity }
     used.last = now
     remember(this.#used, session.id, used)
@@ -145,8 +148,22 @@ export class AccessControl implements Access {
     }
     const place = `${session.id} ${origin.address}`
     if (session.kind !== 'token' || now - (this.#uses.get(place) ?? -Infinity) < USE_NOTED_EVERY) return
-    audit.note(eventOf('token.used', origin, session.name, `token:${session.id}`, 'ok'))
-    remember(this.#uses, place, now)
+    if (this.#note(eventOf('token.used', origin, session.name, `token:${session.id}`, 'ok')))
+      remember(this.#uses, place, now)
+  }
+
+  /**
+   * On a full disk nobody is shut out who may come to make room, and a stranger learns nothing of it: what changes
+   * something has an entry of its own, or does not happen.
+   */
+  #note(event: AuditEvent): boolean {
+    try {
+      this.#parts.audit.note(event)
+      return true
+    } catch (error) {
+      if (!(error instanceof BackupError)) throw error
+      return false
+    }
   }
 
   #write(id: string, now: number): void {

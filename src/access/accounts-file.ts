@@ -5,6 +5,7 @@ import { ensureFolder } from '../lib/durable-file.ts'
 import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
 import { Revisions, type Revision } from '../lib/revisions.ts'
 import { isPasswordHash } from './password.ts'
+import { Reserve } from './reserve.ts'
 
 /**
  * `<data>/access/users-<n>.json` (mode 0600): users, the digests of their tokens and sessions, the setup
@@ -64,6 +65,7 @@ export class AccountsFile {
   readonly folder: string
   readonly #disk: Disk
   readonly #revisions: Revisions
+  readonly #reserve: Reserve
   #seen: Revision | null = null
   #data: AccountsData = EMPTY
   #byId = new Map<string, Credential>()
@@ -72,6 +74,7 @@ export class AccountsFile {
     this.#disk = disk
     this.folder = path.join(dataDir, 'access')
     this.#revisions = new Revisions(disk, this.folder, 'users')
+    this.#reserve = new Reserve(disk, path.join(this.folder, 'reserve'))
   }
 
   /** What counts now, also if another process wrote it. Not to be changed. STATE_DAMAGED, STATE_TOO_NEW. */
@@ -125,7 +128,9 @@ export class AccountsFile {
   #put(before: Revision | null, after: AccountsData): Revision | null {
     try {
       if (before === null) ensureFolder(this.#disk, this.folder)
-      return this.#revisions.put(before, after)
+      const put = this.#reserve.put(this.#revisions, before, after)
+      this.#reserve.keep()
+      return put
     } catch (error) {
       if (errnoOf(error) === undefined) throw error
       throw asBackupError(error, 'cannot write the users', 'OUTPUT_UNWRITABLE')

@@ -4,6 +4,7 @@ import { BackupError } from '../lib/errors.ts'
 import { eventOf } from './access.ts'
 import type { AccountsFile, StoredUser } from './accounts-file.ts'
 import type { AttemptGuard } from './guard.ts'
+import { CLOCK_SLACK, SETUP_LIFE } from './limits.ts'
 import { MAX_PASSWORD, type Passwords } from './password.ts'
 import { claimOf, digestOf, newSecret, sameDigest } from './secret.ts'
 import { addSession, withoutSetup } from './records.ts'
@@ -32,15 +33,20 @@ export class AccountsBook implements Accounts {
     this.#parts = parts
   }
 
+  isSetUp(): boolean {
+    return this.#parts.file.read().users.length > 0
+  }
+
   async setUp(origin: Origin, input: Parameters<Accounts['setUp']>[1]): Promise<UserInfo> {
-    const { file, passwords, clock, onSetUp } = this.#parts
+    const { file, passwords, clock, audit, onSetUp } = this.#parts
     this.#checkSetup(origin, input.setupToken)
     const name = nameOf(input.name)
     const hash = await passwords.hash(checkedPassword(input.password, name))
     const digest = digestOf(input.setupToken)
+    audit.note(eventOf('setUp', origin, '', '', 'begun'))
     const data = file.change((before) => {
       // Of two at once the file takes one: the other finds the token used up.
-      if (!this.#isSetup(digest)) throw unauthorized('the setup token is wrong, used or too old')
+      if (!this.#isSetup(digest)) throw setupRefused()
       return withoutSetup(applyUser(before, { name, role: 'admin' }, hash, clock.wall()))
     })
     onSetUp?.()
@@ -50,6 +56,7 @@ export class AccountsBook implements Accounts {
   async login(origin: Origin, input: Parameters<Accounts['login']>[1]): Promise<LoginResult> {
     const { file, clock, audit, traffic } = this.#parts
     traffic.login(origin.address)
+    if (!this.isSetUp()) throw new BackupError('FORBIDDEN', 'there are no users yet', { hint: 'Call setUp first.' })
     const name = input.user.slice(0, 64).toLowerCase()
     const user = await this.#proven(origin, 'login', name, input.password)
     const { id, secret, digest } = newSecret('session')
@@ -82,7 +89,8 @@ export class AccountsBook implements Accounts {
     const { file, passwords, clock } = this.#parts
     const name = nameOf(input.name)
     const hash = input.password === undefined ? undefined : await passwords.hash(checkedPassword(input.password, name))
-    const data = file.change((before) => applyUser(before, { ...input, name }, hash, clock.wall()))
+    // Whoever made this user has set the server up: the setup token counts no more, also when all users are gone again.
+    const data = file.change((before) => withoutSetup(applyUser(before, { ...input, name }, hash, clock.wall())))
     return infoOf(found(data.users, name))
   }
 
@@ -91,13 +99,14 @@ export class AccountsBook implements Accounts {
   }
 
   async changePassword(origin: Origin, session: Session, input: { old: string; password: string }): Promise<void> {
-    const { file, passwords, clock } = this.#parts
+    const { file, passwords, clock, audit } = this.#parts
     if (session.kind !== 'session')
       throw new BackupError('BAD_REQUEST', 'only a logged-in user has a password', { hint: NO_LOGIN })
     const { name } = session
     const password = checkedPassword(input.password, name)
     const user = await this.#proven(origin, 'password', name, input.old)
     const hash = await passwords.hash(password)
+    audit.note(eventOf('password.change', origin, name, `user:${name}`, 'begun'))
     file.change((before) => {
       if (before.users.find((one) => one.name === name)?.password !== user.password) throw unauthorized(WRONG)
       return applyUser(before, { name }, hash, clock.wall())
@@ -147,14 +156,16 @@ export class AccountsBook implements Accounts {
     if (wait > 0) throw tooMany(wait)
     if (claimOf(token)?.kind === 'setup' && this.#isSetup(digestOf(token))) return guard.passed(origin.address)
     guard.failed(origin.address, SETUP_ACCOUNT)
-    audit.note(eventOf('setUp', origin, '', ''))
-    throw unauthorized('the setup token is wrong, used or too old')
+    audit.note(eventOf('setUp', origin, '', '', 'FORBIDDEN'))
+    throw setupRefused()
   }
 
   #isSetup(digest: string): boolean {
     const { setup, users } = this.#parts.file.read()
-    const now = this.#parts.clock.wall()
-    return setup !== null && users.length === 0 && now < setup.until && sameDigest(digest, setup.digest)
+    if (setup === null || users.length > 0) return false
+    // A clock that was set back gives it no longer life.
+    const left = setup.until - this.#parts.clock.wall()
+    return left > 0 && left <= SETUP_LIFE + CLOCK_SLACK && sameDigest(digest, setup.digest)
   }
 }
 
@@ -163,6 +174,11 @@ const NO_LOGIN = 'Call login with user and password first; API tokens are ended 
 
 const unauthorized = (message: string): BackupError =>
   new BackupError('UNAUTHORIZED', message, { hint: 'Check what you typed; after several failures you have to wait.' })
+
+const setupRefused = (): BackupError =>
+  new BackupError('FORBIDDEN', 'the setup token is wrong, used or too old', {
+    hint: 'It counts once, within the hour. While there are no users each start of the server makes one.',
+  })
 
 function found(users: readonly StoredUser[], name: string): StoredUser {
   const user = users.find((one) => one.name === name)

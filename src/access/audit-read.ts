@@ -1,9 +1,10 @@
 import type { AuditEntry } from '../engine/services.ts'
 import { readFully, type Disk } from '../lib/disk.ts'
 import { errnoOf } from '../lib/errors.ts'
+import { trailFile, trailFiles } from './audit-files.ts'
 import { decodeEntry, MAX_LINE } from './audit-line.ts'
 
-/** Reading `audit.jsonl` in pieces: it grows for years. */
+/** Reading the trail in pieces: it grows for years. */
 
 const CHUNK = 64 * 1024
 
@@ -51,17 +52,24 @@ export function* linesFrom(
 }
 
 /** Entries from number `from` on, at most `limit`; lines that are none are left out (`verify` names them). */
-export function readEntries(disk: Disk, file: string, from: number, limit: number): AuditEntry[] {
-  const entries = withTrail(disk, file, (fd, size) => {
-    const found: AuditEntry[] = []
-    for (const { text } of linesFrom(disk, fd, startFor(disk, fd, size, from))) {
-      const entry = decodeEntry(text)
-      if (typeof entry !== 'string' && entry.seq >= from) found.push(entry)
-      if (found.length >= limit) break
-    }
-    return found
-  })
-  return entries ?? []
+export function readEntries(disk: Disk, folder: string, from: number, limit: number): AuditEntry[] {
+  const firsts = trailFiles(disk, folder)
+  const begin = Math.max(
+    0,
+    firsts.findLastIndex((first) => first <= from),
+  )
+  const found: AuditEntry[] = []
+  for (const first of firsts.slice(begin)) {
+    withTrail(disk, trailFile(folder, first), (fd, size) => {
+      for (const { text } of linesFrom(disk, fd, startFor(disk, fd, size, from))) {
+        if (found.length >= limit) return
+        const entry = decodeEntry(text)
+        if (typeof entry !== 'string' && entry.seq >= from) found.push(entry)
+      }
+    })
+    if (found.length >= limit) break
+  }
+  return found
 }
 
 /** Where a line begins that lies before entry `from`, and not far. */

@@ -1,7 +1,9 @@
+import path from 'node:path'
 import type { AuditVerdict } from '../engine/services.ts'
 import type { Disk } from '../lib/disk.ts'
 import { BackupError } from '../lib/errors.ts'
 import { decodeEntry, FIRST_PREV } from './audit-line.ts'
+import { trailFile, trailFiles } from './audit-files.ts'
 import { linesFrom, withTrail } from './audit-read.ts'
 import type { Head } from './audit.ts'
 
@@ -16,29 +18,48 @@ interface Link {
  * Reads the whole trail and changes nothing. The first line that was edited, moved, or follows one that is
  * gone is named; so is an end that is not the one the head record knows.
  */
-export function verifyTrail(disk: Disk, file: string, headOf: () => Head | null): AuditVerdict {
+export function verifyTrail(disk: Disk, folder: string, headOf: () => Head | null): AuditVerdict {
   for (let left = TRIES; ; left--) {
-    const { verdict, head } = look(disk, file, headOf)
+    const { verdict, head } = look(disk, folder, headOf)
     // Somebody wrote meanwhile: then head and file were not looked at in one moment.
-    if (verdict.ok || left === 0 || look(disk, file, headOf).head === head) return verdict
+    if (verdict.ok || left === 0 || look(disk, folder, headOf).head === head) return verdict
   }
 }
 
-function look(disk: Disk, file: string, headOf: () => Head | null): { verdict: AuditVerdict; head: string } {
+/** How far the chain goes, in which file and line it was left, and why, if it breaks. */
+interface Walked {
+  last: Link
+  file: string
+  lines: number
+  reason: string
+}
+
+function look(disk: Disk, folder: string, headOf: () => Head | null): { verdict: AuditVerdict; head: string } {
   let head: Head | null
   try {
     head = headOf()
   } catch (error) {
     if (!(error instanceof BackupError)) throw error
-    return { verdict: { ok: false, entries: 0, line: null, reason: error.message, head: '' }, head: '' }
+    return { verdict: { ok: false, entries: 0, file: null, line: null, reason: error.message, head: '' }, head: '' }
   }
-  const start: Link = { seq: 0, hash: FIRST_PREV }
-  const walked = withTrail(disk, file, (fd) => walk(disk, fd, start)) ?? { last: start, lines: 0, reason: '' }
+  const walked = walkAll(disk, folder)
   const { last, lines, reason } = walked
   const known = head?.entry.hash ?? ''
   const wrong = reason === '' ? endFault(last, head, lines) : `line ${lines} ${reason}`
   const line = wrong === '' ? null : reason === '' ? lines + 1 : lines
-  return { verdict: { ok: wrong === '', entries: last.seq, line, reason: wrong, head: known }, head: known }
+  const file = wrong === '' ? null : path.basename(walked.file)
+  const where = file === null || file === path.basename(trailFile(folder, 1)) ? '' : `${file}: `
+  const verdict = { ok: wrong === '', entries: last.seq, file, line, reason: `${where}${wrong}`, head: known }
+  return { verdict, head: known }
+}
+
+function walkAll(disk: Disk, folder: string): Walked {
+  const before: Walked = { last: { seq: 0, hash: FIRST_PREV }, file: trailFile(folder, 1), lines: 0, reason: '' }
+  return trailFiles(disk, folder).reduce((walked, first) => {
+    if (walked.reason !== '') return walked
+    const file = trailFile(folder, first)
+    return withTrail(disk, file, (fd) => ({ file, ...walk(disk, fd, walked.last) })) ?? walked
+  }, before)
 }
 
 function walk(disk: Disk, fd: number, start: Link): { last: Link; lines: number; reason: string } {

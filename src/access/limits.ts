@@ -22,3 +22,10 @@ export const MOST_SESSIONS = 20
 export const MOST_TOKENS = 200
 /** The longest life a token can be given. */
 export const LONGEST_TOKEN = 10 * 366 * 24 * 60 * MINUTE
+/** A ticket is to be used within this time … */
+export const TICKET_LIFE = MINUTE
+/** … and is known not to be a guess for this long after it. */
+export const TICKET_KEPT = 10 * MINUTE
+/** Tickets of one caller that have not been used, and all that are remembered. */
+export const MOST_TICKETS = 1_000
+export const MOST_TICKETS_KEPT = 20_000

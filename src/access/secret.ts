@@ -5,13 +5,13 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
  * secret scanners what they have found. Only digests are stored; from so many random bits a fast hash
  * gives nothing away.
  */
-export type SecretKind = 'token' | 'session' | 'setup'
+export type SecretKind = 'token' | 'session' | 'setup' | 'ticket'
 
 /** Longer ones are refused before anything is computed from them. */
 export const MAX_SECRET = 512
 
 /** Twelve characters that name the secret without giving it away, then the secret itself. */
-const FORM = /^ratchet_(token|session|setup)_([a-z0-9]{12})_[A-Za-z0-9_-]{43}$/
+const FORM = /^ratchet_(token|session|setup|ticket)_([a-z0-9]{12})_[A-Za-z0-9_-]{43}$/
 
 export interface NewSecret {
   readonly id: string

@@ -35,6 +35,16 @@ export function openToken(disk: Disk, folder: string): OpenedToken {
   return { token, file, created }
 }
 
+/** The token, for those who must not let it out; null where there is none that can be read. */
+export function tokenIfThere(disk: Disk, folder: string): string | null {
+  try {
+    return readToken(disk, path.join(folder, 'token'))
+  } catch (error) {
+    if (error instanceof BackupError) return null
+    throw error
+  }
+}
+
 function readToken(disk: Disk, file: string): string | null {
   try {
     const bytes = readFileIfThere(disk, file)

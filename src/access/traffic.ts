@@ -7,6 +7,8 @@ import { addressKey } from './address.ts'
 export interface TrafficLimits {
   /** Calls a minute of one token or session. Steps, status and progress do not count. */
   readonly requestsPerMinute: number
+  /** Jobs started a minute by one token or session. */
+  readonly startsPerMinute: number
   /** Calls a minute without a token, of one address. */
   readonly strangersPerMinute: number
   /** Logins a minute, of one address. */
@@ -18,6 +20,7 @@ export interface TrafficLimits {
 
 export const TRAFFIC: TrafficLimits = {
   requestsPerMinute: 600,
+  startsPerMinute: 60,
   strangersPerMinute: 60,
   loginsPerMinute: 10,
   callsAtOnce: 64,
@@ -53,7 +56,8 @@ export class Traffic {
   admit(caller: string, pace: Pace): Disposable {
     const mine = this.#running.get(caller) ?? 0
     if (mine >= this.#limits.callsAtOnce || this.#all >= this.#limits.allCallsAtOnce) throw tooMany(1_000)
-    if (pace === 'rate') this.#take(`caller ${caller}`, this.#limits.requestsPerMinute)
+    if (pace === 'start') this.#take(`start ${caller}`, this.#limits.startsPerMinute)
+    if (pace !== 'work') this.#take(`caller ${caller}`, this.#limits.requestsPerMinute)
     this.#running.set(caller, mine + 1)
     this.#all++
     let over = false

@@ -31,7 +31,7 @@ function* storedContent({ source, entry, start }: Located, from: Restart): Gener
 }
 
 /** The next independent block, proven by unpacking it; null if the stream has none here. */
-function provenBlock({ source, entry, start }: Located, at: Restart): Piece | null {
+export function provenBlock({ source, entry, start }: Located, at: Restart): Piece | null {
   const window = blockWindow(source, entry, start, at)
   if (isLast(entry, at)) {
     const bytes = unpacked(window, entry.size - at.plain)

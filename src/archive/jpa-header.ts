@@ -56,10 +56,17 @@ export function decodeHeader(b: Buffer, at: number): JpaHeader | null {
   return { at, length, entries: b.readUInt32LE(at + 7), narrow, wide, parts }
 }
 
-/** Offsets of `what` in `source` from `from` up to `to`; windows overlap, so that none is missed. */
+/** What a search reads at first and at most. Bytes. */
+const WINDOW_FIRST = 4 << 10
+const WINDOW_MOST = 1 << 20
+
+/**
+ * Offsets of `what` in `source` from `from` up to `to`; windows overlap, so that none is missed. They begin small:
+ * a hostile archive makes a search begin every few bytes, which must not read a large window each time.
+ */
 export function* hitsOf(source: ByteSource, what: Buffer, from: number, to: number): Generator<number> {
-  const most = 1 << 20
-  for (let base = from; base + what.length <= to;) {
+  let most = WINDOW_FIRST
+  for (let base = from; base + what.length <= to; most = Math.min(4 * most, WINDOW_MOST)) {
     const window = source.read(base, Math.min(most, to - base))
     if (window.length < what.length) return
     for (let at = window.indexOf(what); at !== -1; at = window.indexOf(what, at + 1)) yield base + at

@@ -8,7 +8,9 @@ import { nameFromJson, nameToJson } from '../lib/entry-path.ts'
  *
  * `p` path (`nameToJson`) · `t` type · `s` size · `m` mtime, ns since 1970 as decimal text · `mode`
  * full st_mode · `u`, `g` owner · `d` digest · `x` extended attributes, base64 by name · `i` group of
- * hard links · `b` the database that the file is a consistent copy of (`DatabaseFacts`) · `o` reason why the path is not in the archive (then only `p` and `o` are there).
+ * hard links · `b` the database that the file is a consistent copy of (`DatabaseFacts`) · `l` where a symlink points to
+ * (as `p`; archives of earlier releases have none) · `o` reason why the path is not in the archive (then only `p` and
+ * `o` are there).
  */
 export const MANIFEST_FOLDER = 'installation'
 export const MANIFEST_NAME = `${MANIFEST_FOLDER}/manifest.jsonl`
@@ -35,6 +37,8 @@ export interface ManifestEntry {
   /** `dev:ino` of a file with several names. */
   readonly group?: string
   readonly database?: DatabaseFacts
+  /** Target of a symlink. */
+  readonly link?: Buffer
 }
 
 export interface ManifestOmission {
@@ -62,6 +66,7 @@ export function encodeManifestLine(line: ManifestLine): string {
     ...(line.xattrs === undefined ? {} : { x: line.xattrs }),
     ...(line.group === undefined ? {} : { i: line.group }),
     ...(line.database === undefined ? {} : { b: line.database }),
+    ...(line.link === undefined ? {} : { l: nameToJson(line.link) }),
   })
 }
 
@@ -80,6 +85,8 @@ export function decodeManifestLine(text: string): ManifestLine {
   if (group !== undefined && typeof group !== 'string') throw bad('bad group', text)
   const database = raw['b'] === undefined ? undefined : databaseFacts(raw['b'])
   if (database === null) throw bad('bad database', text)
+  const link = raw['l']
+  if (link !== undefined && typeof link !== 'string') throw bad('bad link', text)
   return {
     path,
     type,
@@ -92,6 +99,7 @@ export function decodeManifestLine(text: string): ManifestLine {
     ...(xattrs === undefined ? {} : { xattrs }),
     ...(group === undefined ? {} : { group }),
     ...(database === undefined ? {} : { database }),
+    ...(link === undefined ? {} : { link: nameFromJson(link) }),
   }
 }
 

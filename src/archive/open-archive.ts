@@ -1,5 +1,6 @@
 import path from 'node:path'
 import type { Disk } from '../lib/disk.ts'
+import { BackupError } from '../lib/errors.ts'
 import { firstPartOf, headerOf, openJpaParts } from './jpa-parts.ts'
 import { openJpa } from './jpa-reader.ts'
 import { HEADER_WITHIN, SIG_ARCHIVE } from './jpa-records.ts'
@@ -35,14 +36,16 @@ interface Reading {
   open(source: ByteSource, options: OpenOptions): ArchiveReader
 }
 
-const READINGS = {
+/** How the parts of each format are found and read. */
+export const READINGS = {
   zip: { parts: openParts, open: openZip },
   jpa: { parts: openJpaParts, open: openJpa },
 } as const satisfies Record<string, Reading>
 
 /**
  * Which format a file is the last part of. By what stands at its ends and at the beginning of its set; the name
- * decides only where that says nothing (a damaged file, the last part of a split archive).
+ * decides only where that says nothing (a damaged file, the last part of a split archive). ARCHIVE_UNSUPPORTED for
+ * an encrypted one.
  */
 export function formatOf(disk: Disk, lastPart: string): keyof typeof READINGS {
   const last = findPart(disk, lastPart)
@@ -51,6 +54,9 @@ export function formatOf(disk: Disk, lastPart: string): keyof typeof READINGS {
   if (named && headerOf(disk, firstPartOf(disk, lastPart)) !== null) return 'jpa'
   if (last === null) return named ? 'jpa' : 'zip'
   const head = readAt(disk, last.path, 0, 4)
+  if (head.subarray(0, 3).equals(SIG_ENCRYPTED)) {
+    throw new BackupError('ARCHIVE_UNSUPPORTED', `${lastPart} is an encrypted archive (JPS), which is not read`)
+  }
   if (head.subarray(0, 3).equals(SIG_ARCHIVE)) return 'jpa'
   if (ZIP_BEGINS.some((signature) => head.equals(signature))) return 'zip'
   // Either may end with one of the other kind that was not packed: the name says which of both signs counts.
@@ -72,6 +78,8 @@ function isLaterJpa(disk: Disk, lastPart: string, { path: file, size }: Last): b
   using source = joinParts(disk, [{ name: path.basename(lastPart), path: file, size }])
   return source.read(0, HEADER_WITHIN).includes(SIG_ARCHIVE) && searchHeader(source) !== null
 }
+
+const SIG_ENCRYPTED = Buffer.from('JPS', 'latin1')
 
 /** A local header, the end record of an empty archive, both marks of split ones. */
 const ZIP_BEGINS = ['504b0304', '504b0506', '504b0708', '504b3030'].map((hex) => Buffer.from(hex, 'hex'))

@@ -4,13 +4,16 @@ import type {
   ArtifactInfo,
   JobQuery,
   JobSummary,
-  LogLine,
+  LogPage,
+  LogQuery,
   Removable,
   RestoreRequest,
   RetentionPreview,
   VerifyRequest,
 } from '../engine/services.ts'
+import type { ImportChoice, ProfileDocument } from '../engine/profile-document.ts'
 import type { AccountStore } from './backend/accounts.ts'
+import type { ContentStore } from './backend/contents.ts'
 import type { JobKind, Pacing, RetentionPolicy } from '../engine/spec.ts'
 
 /**
@@ -34,9 +37,10 @@ export interface Backend extends AsyncDisposable {
   resolve(id: string): Promise<number>
   list(query: JobQuery): Promise<{ total: number; jobs: JobSummary[] }>
   artifacts(number: number): Promise<ArtifactInfo[]>
-  log(number: number, from: number, limit: number): Promise<{ lines: LogLine[]; next: number; total: number }>
+  log(number: number, query: LogQuery): Promise<LogPage>
   readonly profiles: ProfileStore
   readonly accounts: AccountStore
+  readonly contents: ContentStore
 }
 
 export interface ProfileStore {
@@ -44,6 +48,9 @@ export interface ProfileStore {
   get(id: number): Promise<ProfileData>
   save(profile: unknown): Promise<ProfileData>
   remove(id: number): Promise<void>
+  export(id: number): Promise<ProfileDocument>
+  /** PROFILE_EXISTS where the number is taken and nothing is chosen. */
+  import(document: ProfileDocument, choice: ImportChoice): Promise<ProfileData>
 }
 
 /** A profile as JSON; its fields are checked where it is saved. */

@@ -7,7 +7,7 @@ import type { Backend } from './backend.ts'
 import type { Reach } from './reach.ts'
 
 export interface TextStream {
-  write(text: string): unknown
+  write(text: string | Uint8Array): unknown
   readonly isTTY?: boolean
   readonly columns?: number
 }

@@ -56,6 +56,16 @@ export function parseSlice(text: string): number {
   return ms
 }
 
+/** A date (local midnight) or a date with a time, as ISO 8601 has them → milliseconds since 1970. */
+export function parseTime(text: string): number {
+  const date = /^\d{4}-\d{2}-\d{2}$/.test(text)
+  const known = date || /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})?$/.test(text)
+  const ms = known ? Date.parse(date ? `${text}T00:00` : text) : Number.NaN
+  if (Number.isNaN(ms))
+    throw new InvalidArgumentError('Not a time; write for example 2026-06-29 or 2026-06-29T12:00:00Z.')
+  return ms
+}
+
 /** Whole numbers within bounds. */
 export function parseInteger(min: number, max: number): (text: string) => number {
   return (text) => {

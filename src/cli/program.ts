@@ -1,8 +1,11 @@
 import { Command } from 'commander'
 import { addAudit } from './commands/audit.ts'
 import { addBackup } from './commands/backup.ts'
+import { addBench } from './commands/bench.ts'
+import { addBrowse } from './commands/browse.ts'
 import { addCancel } from './commands/cancel.ts'
 import { addDelete } from './commands/delete.ts'
+import { addDownload } from './commands/download.ts'
 import { addFreeze } from './commands/freeze.ts'
 import { addList } from './commands/list.ts'
 import { addLog } from './commands/log.ts'
@@ -56,7 +59,8 @@ export function buildProgram(session: Session, version: string): Command {
       outputError: () => undefined,
     })
   const add = [addBackup, addStep, addRestore, addVerify, addList, addShow, addLog, addCancel, addDelete]
-  const more = [addFreeze, addRetention, addProfiles, addScript, addUser, addToken, addAudit, addServe]
-  for (const one of [...add, ...more]) one(program, session)
+  const more = [addBrowse, addDownload, addFreeze, addRetention, addProfiles, addScript]
+  const server = [addUser, addToken, addAudit, addBench, addServe]
+  for (const one of [...add, ...more, ...server]) one(program, session)
   return program
 }

@@ -53,5 +53,8 @@ function checkedUrl(text: string): string {
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw new UsageError(`"${text}" is not the address of a server`, 'Write it like http://127.0.0.1:8731.')
   }
+  if (url.username !== '' || url.password !== '') {
+    throw new UsageError('an address must hold no user and no password', 'The token goes into RATCHET_TOKEN.')
+  }
   return url.href.replace(/\/+$/, '')
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { systemClock, type Clock } from '../lib/clock.ts'
+import { downloadUrl, openDownload, ticketUrl } from './download.ts'
 import { runLoop, type Driver, type RunOptions } from './loop.ts'
 import { RETRY, retrying, type Policy, type RetryOptions } from './retry.ts'
 import { endpointOf, exchange, type Fetch, type Target } from './transport.ts'
@@ -72,6 +73,16 @@ export class RatchetClient {
     return this.call('saveProfile', profile, options)
   }
 
+  /** A profile as a document, for `importProfile` of another server. */
+  exportProfile(id: number, options?: CallOptions): Promise<t.ProfileDocument> {
+    return this.call('exportProfile', { id }, options)
+  }
+
+  /** A number that is taken is an error unless `as` or `replace` says what to do. */
+  importProfile(document: t.ProfileDocument, choice: t.ImportChoice = {}, options?: CallOptions): Promise<t.Profile> {
+    return this.call('importProfile', { document, ...choice }, { retry: choice.replace === true, ...options })
+  }
+
   deleteProfile(id: number, options?: CallOptions): Promise<{ removed: number }> {
     return this.call('deleteProfile', { id }, options)
   }
@@ -114,9 +125,32 @@ export class RatchetClient {
     return this.call('getBackupInfo', refOf(job), options)
   }
 
-  /** Lines from `from` on, counted from 1. */
-  getLog(job: t.JobHandle, from = 1, limit = 200, options?: CallOptions): Promise<t.LogPage> {
-    return this.call('getLog', { ...refOf(job), from, limit }, options)
+  /** A page of a job's log: go on at `next` until it is beyond `total`. */
+  getLog(job: t.JobHandle, query: t.LogParams = {}, options?: CallOptions): Promise<t.LogPage> {
+    return this.call('getLog', { ...refOf(job), ...query }, options)
+  }
+
+  /** What a finished backup, or another archive, holds: one page. */
+  browseBackup(params: t.BrowseParams, options?: CallOptions): Promise<t.BrowsePage> {
+    return this.call('browseBackup', params, options)
+  }
+
+  /** A link for somebody who has no token: good once, for a minute. */
+  async createDownloadTicket(
+    job: t.JobHandle,
+    target: t.DownloadTarget,
+    options?: CallOptions,
+  ): Promise<t.DownloadTicket> {
+    const ticket = await this.call<t.DownloadTicket>('createDownloadTicket', { ...refOf(job), ...target }, options)
+    return { ...ticket, url: ticketUrl(this.#target.url, ticket.url) }
+  }
+
+  /**
+   * Begins a download. One try: whoever keeps what came goes on with `from` and `sha256`. RatchetError: refused;
+   * ConnectionError: no usable answer.
+   */
+  download(job: t.JobHandle, target: t.DownloadTarget, options: t.DownloadOptions = {}): Promise<t.Download> {
+    return openDownload(this.#target, downloadUrl(this.#target.url, job, target), options)
   }
 
   /** By default files and record. */

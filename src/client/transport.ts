@@ -67,7 +67,7 @@ async function send(target: Target, request: Request, signal?: AbortSignal): Pro
 }
 
 /** `fetch failed` says nothing; its cause does. */
-function reasonOf(error: unknown): string {
+export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   return error.cause instanceof Error && error.cause.message !== '' ? error.cause.message : error.message
 }
@@ -94,11 +94,11 @@ function parse(text: string): Reply | null {
   return { id, error: { code: error['code'], message: String(error['message']), data } }
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
+export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Retry-After in seconds or as a date. */
-function waitOf(header: string | null, clock: Clock): number | null {
+export function waitOf(header: string | null, clock: Clock): number | null {
   if (header === null) return null
   const seconds = Number(header)
   const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(header) - clock.wall()

@@ -1,6 +1,7 @@
 import type { ErrorRecord } from '../lib/errors.ts'
 
 export type * from './account-types.ts'
+export type * from './content-types.ts'
 
 /** What goes over the wire, as a caller sees it. Times are milliseconds since 1970 UTC, sizes bytes. */
 
@@ -93,6 +94,19 @@ export interface Profile {
 export type ProfileInput = Pick<Profile, 'name' | 'sources' | 'output'> &
   Partial<Omit<Profile, 'pacing'>> & { pacing?: Partial<Pacing> }
 
+export interface ProfileDocument {
+  format: 'ratchet-profile'
+  version: 1
+  profile: ProfileInput
+}
+
+export interface ImportChoice {
+  /** Number to import it under; `new`: the next free one; default: the document's own. */
+  as?: number | 'new'
+  /** Replaces a profile that has the number. */
+  replace?: boolean
+}
+
 export type ProfileOverrides = Partial<Omit<Profile, 'id' | 'name' | 'pacing'>> & { pacing?: Partial<Pacing> }
 
 export interface StartBackupParams {
@@ -127,6 +141,9 @@ export interface ListParams {
   kind?: JobKind
   status?: JobStatus
   profile?: number
+  /** Begun at this time or later, and before this one. */
+  since?: number
+  until?: number
   offset?: number
   limit?: number
 }
@@ -201,8 +218,36 @@ export interface BackupInfo extends JobSummary {
   current: StepReply
 }
 
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+export interface LogLine {
+  line: number
+  time: number
+  level: LogLevel
+  message: string
+  step?: number
+  stage?: string
+  domain?: string
+  /** Of a warning or an error. */
+  code?: string
+  path?: string
+  /** Of a fault of the program; for admins only. */
+  stack?: string
+  damaged?: true
+}
+
+export interface LogParams {
+  /** First line wanted, counted from 1. */
+  from?: number
+  /** 1 to 1000; default 200. */
+  limit?: number
+  /** Only lines of this level and graver ones. */
+  level?: LogLevel
+}
+
 export interface LogPage {
-  lines: { line: number; time: number; level: string; message: string }[]
+  lines: LogLine[]
+  /** The line to ask for next; beyond `total` there is none yet. */
   next: number
   total: number
 }

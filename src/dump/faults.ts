@@ -12,6 +12,7 @@ export class DatabaseFault extends Error {
 
 /** Results of SQLite that are told apart. https://www.sqlite.org/rescode.html */
 export const SQLITE = {
+  ERROR: 1,
   BUSY: 5,
   LOCKED: 6,
   CORRUPT: 11,
@@ -52,6 +53,9 @@ export function isFull(error: unknown): boolean {
 
 export const isCorrupt = (error: unknown): boolean =>
   primary(error) === SQLITE.CORRUPT || primary(error) === SQLITE.NOTADB
+
+/** What was asked could not be done here: a function, module or collation is missing. No fault of the file. */
+export const isStatement = (error: unknown): boolean => primary(error) === SQLITE.ERROR
 
 /** What an error on the database means for it; rethrows what is no word of SQLite's or the system's about the file. */
 export function faultOf(error: unknown): DatabaseFault {

@@ -1,10 +1,11 @@
+import { damageOf, type DatabaseFacts } from '../lib/database-facts.ts'
 import type { Disk, FileStat } from '../lib/disk.ts'
 import { removeIfThere } from '../lib/durable-file.ts'
 import { isSqlite, readHeader, SQLITE_SIDE_FILES, usesWal } from '../lib/sqlite-header.ts'
 import type { DumpEnd } from './dumper.ts'
 import { DatabaseFault, faultOf, isBusy, isFull, resultOf, SQLITE } from './faults.ts'
 import type { CopyTrouble } from './messages.ts'
-import { finishCopy } from './sqlite-finish.ts'
+import { BREAKS_RULES, finishCopy } from './sqlite-finish.ts'
 import { copyLive } from './sqlite-live.ts'
 import { sideFile, statOf, type CopyOrder, type CopyWorld } from './sqlite-order.ts'
 import { copyQuiet } from './sqlite-quiet.ts'
@@ -13,21 +14,33 @@ import { copyQuiet } from './sqlite-quiet.ts'
 const AGAIN = 100
 
 /**
- * Copies a database that may be in use, proves the copy and describes it. Afterwards the copy stands alone: no side
- * files, journal mode DELETE, synced. What fails leaves nothing behind. Must run in a process that holds no other
- * database of anybody's: reading a database file with plain file calls drops this process's SQLite locks on it.
+ * Copies a database that may be in use, checks the copy and describes it; one that is damaged is copied as it is.
+ * Afterwards the copy stands alone: no side files, journal mode DELETE, synced. What fails leaves nothing behind. Must
+ * run in a process that holds no other database of anybody's: reading a database file with plain file calls drops this
+ * process's SQLite locks on it.
  */
 export async function copyDatabase(order: CopyOrder, world: CopyWorld): Promise<DumpEnd | CopyTrouble> {
   const notes: string[] = []
   try {
     world.disk.close(world.disk.open(order.to, 'create')) // mode 0600, which SQLite gives its journal, too
-    const journal = await untilCopied(order, world, notes)
-    if (journal === 'empty') return { ok: true, size: 0, facts: null, notes }
-    return { ok: true, ...finishCopy(order, world, journal), notes }
+    const first = await copyAndCheck(order, world, notes)
+    // Torn by something that no lock keeps out, or damaged as it lies there: the second copy tells.
+    const copy = damageOf(first.facts) === null ? first : await copyAndCheck(order, world, notes)
+    if (copy.facts?.integrity.startsWith(BREAKS_RULES) === true) notes.push(copy.facts.integrity)
+    return { ok: true, ...copy, notes }
   } catch (error) {
     removeCopy(world.disk, order.to)
     return explained(error)
   }
+}
+
+async function copyAndCheck(
+  order: CopyOrder,
+  world: CopyWorld,
+  notes: string[],
+): Promise<{ size: number; facts: DatabaseFacts | null }> {
+  const journal = await untilCopied(order, world, notes)
+  return journal === 'empty' ? { size: 0, facts: null } : finishCopy(order, world, journal)
 }
 
 function explained(error: unknown): DumpEnd | CopyTrouble {
@@ -87,17 +100,17 @@ async function copyOnce(
 ): Promise<'wal' | 'rollback' | 'empty'> {
   const { disk } = world
   const stat = proveSame(order, disk)
-  if (stat.size === 0) return 'empty'
   clear(disk, order.to)
+  if (stat.size === 0) return 'empty'
   const head = readHeader(disk, order.path)
   if (!isSqlite(head)) throw new DatabaseFault('SOURCE_CHANGED', 'it does not begin like a SQLite database')
   const log = statOf(disk, sideFile(order.path, '-wal'))
   const wal = usesWal(head) || (log?.size ?? 0) > 0
   if (hot && !wal) await copyQuiet(order, world, '-journal')
-  else if (!wal) await copyLive(order, world, { wal, notes })
+  else if (!wal) await copyLive(order, world, { log: null, notes })
   // Without both side files nobody is at work, and SQLite would have to make them: in the source's folder.
   else if (log === null || statOf(disk, sideFile(order.path, '-shm')) === null) await copyQuiet(order, world, '-wal')
-  else await copyLive(order, world, { wal, notes })
+  else await copyLive(order, world, { log, notes })
   return wal ? 'wal' : 'rollback'
 }
 

@@ -1,18 +1,22 @@
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
-import type { DatabaseFacts } from '../lib/database-facts.ts'
+import { DAMAGED, type DatabaseFacts } from '../lib/database-facts.ts'
 import type { Disk } from '../lib/disk.ts'
 import { removeIfThere } from '../lib/durable-file.ts'
 import { SQLITE_SIDE_FILES } from '../lib/sqlite-header.ts'
-import { DatabaseFault, isCorrupt } from './faults.ts'
+import { isCorrupt, isStatement } from './faults.ts'
 import type { CopyOrder, CopyWorld } from './sqlite-order.ts'
 import { countRows, quoted, tablesOf } from './sqlite-rows.ts'
 
+/** Complaints listed at most: among many about rows, one about pages must not be missed. */
+const MOST = 1000
+/** Rows that their own table would refuse today, as after a change of its definition: no fault of the file. */
+const RULES = /^(NULL value in|CHECK constraint failed in|NUMERIC value in|TEXT value in|non-\w+ value in)/
+/** How `integrity` of such a database begins. */
+export const BREAKS_RULES = 'ok, but rows break the rules of their tables: '
 /** KiB of pages in memory while the copy is checked. */
 const CACHE = 32_768
-/** What only the program behind a database can provide: no fault of the file. */
-const FOREIGN = /no such (collation sequence|function|module|tokenizer)|unknown (function|module|tokenizer)/i
 
-/** Mends and proves a copy as SQLite left it, describes it, and makes it durable. DATABASE_DAMAGED. */
+/** Mends and proves a copy as SQLite left it, describes it, and makes it durable. What cannot be opened throws. */
 export function finishCopy(
   order: CopyOrder,
   world: CopyWorld,
@@ -53,28 +57,38 @@ function value(db: DatabaseSync, pragma: string): SQLOutputValue | undefined {
   return Object.values(db.prepare(`PRAGMA ${pragma}`).get() ?? {})[0]
 }
 
-/** `ok`, or what could not be checked for want of a function that only its own program has. */
+/** As `integrity` of the facts. */
 function check(db: DatabaseSync): string {
-  if (checked(db, 'integrity_check(5)')) return 'ok'
-  const unchecked = tablesOf(db).filter((name) => !checked(db, `integrity_check(${quoted(name)})`))
+  const found = complaints(db, `integrity_check(${MOST})`)
+  if (found !== null) return verdict(found)
+  // A table that needs what only the program behind the database has. The others can be checked one by one.
+  const unchecked: string[] = []
+  const faults: string[] = []
+  for (const name of tablesOf(db)) {
+    const inTable = complaints(db, `integrity_check(${quoted(name)})`)
+    if (inTable === null) unchecked.push(name)
+    else faults.push(...inTable)
+  }
+  if (faults.length > 0) return verdict(faults)
   return `not checked: ${unchecked.join(', ').slice(0, 500) || 'relations between tables'}`
 }
 
-/** False if the check needs what only the program behind the database has. */
-function checked(db: DatabaseSync, pragma: string): boolean {
-  let rows: string[]
+function verdict(complaints: readonly string[]): string {
+  const faults = complaints.filter((one) => !RULES.test(one))
+  if (faults.length > 0) return DAMAGED + faults.join('; ').slice(0, 400)
+  return complaints.length === 0 ? 'ok' : BREAKS_RULES + complaints.join('; ').slice(0, 400)
+}
+
+/** What the check finds; null if it cannot be made for want of what is no part of the file. */
+function complaints(db: DatabaseSync, pragma: string): string[] | null {
   try {
-    rows = db
-      .prepare(`PRAGMA ${pragma}`)
-      .all()
-      .map((row) => String(Object.values(row)[0]))
+    const rows = db.prepare(`PRAGMA ${pragma}`).all()
+    return rows.map((row) => String(Object.values(row)[0])).filter((row) => row !== 'ok')
   } catch (error) {
-    if (isCorrupt(error) || !(error instanceof Error) || !FOREIGN.test(error.message)) throw error
-    return false
+    if (isStatement(error)) return null
+    if (isCorrupt(error) && error instanceof Error) return [error.message]
+    throw error
   }
-  const faults = rows.filter((row) => row !== 'ok')
-  if (faults.length === 0) return true
-  throw new DatabaseFault('DATABASE_DAMAGED', `its integrity check fails: ${faults.join('; ').slice(0, 400)}`)
 }
 
 function makeDurable(disk: Disk, file: string): number {

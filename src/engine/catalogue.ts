@@ -69,6 +69,8 @@ export function matches(job: JobSummary, query: JobQuery): boolean {
     (query.kind === undefined || job.kind === query.kind) &&
     (query.status === undefined || job.status === query.status) &&
     (query.profile === undefined || job.profile === query.profile) &&
+    (query.since === undefined || job.createdAt >= query.since) &&
+    (query.until === undefined || job.createdAt < query.until) &&
     (query.seenBy === undefined || inScope(job, query.seenBy))
   )
 }
@@ -167,6 +169,14 @@ function listFrom(db: DatabaseSync, query: JobQuery): { total: number; jobs: Job
     if (value === undefined) continue
     where.push(`${key} = ?`)
     values.push(value)
+  }
+  for (const [bound, compare] of [
+    [query.since, '>='],
+    [query.until, '<'],
+  ] as const) {
+    if (bound === undefined) continue
+    where.push(`summary ->> 'createdAt' ${compare} ?`)
+    values.push(bound)
   }
   if (query.seenBy !== undefined) scopeTo(query.seenBy, where, values)
   const filter = where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`

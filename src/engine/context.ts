@@ -3,12 +3,14 @@ import { Budget } from '../lib/budget.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'
 import { errnoOf } from '../lib/errors.ts'
+import type { LogLevel } from '../lib/log-level.ts'
+import type { LogFields } from '../lib/logger.ts'
 import { parseArtifacts } from './artifacts.ts'
 import type { HeldJob } from './held-job.ts'
 import type { House } from './house.ts'
 import type { Job, Part, WarningCode } from './job.ts'
 import type { Json } from './json.ts'
-import type { JobLog, LogLevel } from './log.ts'
+import type { JobLog } from './log.ts'
 import { PartList } from './part-list.ts'
 import type { JobPaths } from './paths.ts'
 import { noteProgress } from './progress.ts'
@@ -154,12 +156,12 @@ export class JobContext implements StageContext, Disposable {
     this.job.totals.filesExpected = files
     this.job.totals.bytesExpected = bytes
   }
-  warn(code: WarningCode, message: string): void {
+  warn(code: WarningCode, message: string, fields: LogFields = {}): void {
     pushWarning(this.job, code, message)
-    this.log('warn', message)
+    this.log('warn', message, { ...fields, code })
   }
-  log(level: LogLevel, message: string): void {
-    this.#deps.log.add(level, message)
+  log(level: LogLevel, message: string, fields?: LogFields): void {
+    this.#deps.log.add(level, message, fields)
   }
   setArchive(name: string): void {
     this.job.archive = name

@@ -3,8 +3,9 @@ import { createFileOnce, removeTree } from '../lib/durable-file.ts'
 import { Events } from '../lib/events.ts'
 import type { Catalogue } from './catalogue.ts'
 import { House } from './house.ts'
+import { JobWatch } from './job-watch.ts'
 import { isEnded, type JobView, type Part } from './job.ts'
-import { readLog } from './log.ts'
+import { LogReader } from './log-read.ts'
 import { checkOrder } from './order.ts'
 import { readParts } from './part-list.ts'
 import { planOf, specFor } from './plans.ts'
@@ -16,7 +17,8 @@ import type {
   Engine,
   EngineEvents,
   JobQuery,
-  LogLine,
+  LogPage,
+  LogQuery,
   Removable,
   RetentionPreview,
   StartRequest,
@@ -45,12 +47,16 @@ export interface EngineDeps {
 export class RatchetEngine implements Engine {
   readonly events = new Events<EngineEvents>()
   readonly #deps: EngineDeps
+  readonly #watch: JobWatch
   readonly #working = new Map<number, Promise<JobView>>()
   readonly #shelf: Shelf
   readonly #removal: Removal
+  readonly #logs: LogReader
 
   constructor(deps: EngineDeps) {
     this.#deps = deps
+    this.#logs = new LogReader(deps.store.deps.disk)
+    this.#watch = new JobWatch(deps.store, deps.catalogue, (number) => tryRead(deps.store, number))
     const { disk, clock, paths } = deps.store.deps
     this.#shelf = new Shelf(disk, clock, paths, deps.store.reader)
     this.#removal = new Removal(deps.store, this.#shelf)
@@ -155,7 +161,7 @@ export class RatchetEngine implements Engine {
   }
 
   async list(query: JobQuery = {}): Promise<ReturnType<Catalogue['list']>> {
-    this.#refresh()
+    this.#watch.refresh()
     const { total, jobs } = this.#deps.catalogue.list(query)
     // The catalogue keeps what never changes any more; this may, at any time and by any process.
     return { total, jobs: jobs.map((job) => ({ ...job, ...this.#shelf.standing(job) })) }
@@ -181,7 +187,7 @@ export class RatchetEngine implements Engine {
 
   /** Jobs that may be at work. */
   #unended(): number[] {
-    this.#refresh()
+    this.#watch.refresh()
     return [...this.#deps.catalogue.known()].flatMap(([number, seen]) => (seen === 'ended' ? [] : [number]))
   }
 
@@ -200,17 +206,16 @@ export class RatchetEngine implements Engine {
     throw new BackupError('STATE_DAMAGED', `the list of participants of backup ${number} is missing or cut short`)
   }
 
-  async log(number: number, from = 1, limit = 1000): Promise<{ lines: LogLine[]; next: number; total: number }> {
+  async log(number: number, query: LogQuery = {}): Promise<LogPage> {
     this.#view(number)
-    const { disk, paths } = this.#deps.store.deps
-    return readLog(disk, paths.log(number), from, limit)
+    return this.#logs.page(this.#deps.store.deps.paths.log(number), query)
   }
 
   /** Cancels what nobody has stepped for a week, and clears up after killed processes. Returns the numbers cancelled. */
   async sweep(): Promise<number[]> {
     const { store, catalogue } = this.#deps
     this.#removal.sweep()
-    this.#refresh()
+    this.#watch.refresh()
     const swept: number[] = []
     for (const [number, seen] of catalogue.known()) {
       const job = seen === 'ended' ? null : tryRead(store, number)
@@ -256,22 +261,6 @@ export class RatchetEngine implements Engine {
     if (job.status === 'running' && this.#deps.store.idle(job) > ABANDONED_AFTER) return { ...job, status: 'stalled' }
     const standing = this.#shelf.standing(job)
     return Object.keys(standing).length > 0 ? { ...job, standing } : job
-  }
-
-  /** Brings the cache up to date with the folders: only jobs whose epoch changed are read. */
-  #refresh(): void {
-    const { store, catalogue } = this.#deps
-    const known = catalogue.known()
-    for (const number of store.numbers()) {
-      const seen = known.get(number)
-      known.delete(number)
-      if (seen === 'ended') continue
-      const newest = store.epochs(number).at(-1)
-      if (newest === undefined || newest === seen) continue
-      const job = tryRead(store, number)
-      if (job !== null) catalogue.put(job)
-    }
-    for (const gone of known.keys()) catalogue.remove(gone)
   }
 }
 

@@ -1,86 +1,132 @@
-import { errnoOf } from '../lib/errors.ts'
-import { readFileIfThere } from '../lib/durable-file.ts'
-import { writeFully, type Disk } from '../lib/disk.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { LogLine } from './services.ts'
+import { writeFully, type Disk } from '../lib/disk.ts'
+import { errnoOf } from '../lib/errors.ts'
+import { LOG_LEVELS, type LogLevel } from '../lib/log-level.ts'
+import { createLogger, type LogFields, type Logger } from '../lib/logger.ts'
+import type { Redactor } from '../lib/redact.ts'
 
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+/** From this size on only errors are logged. Bytes. */
+export const LOG_LIMIT = 32 << 20
+/** Room for them. */
+const ERRORS_ROOM = 1 << 20
+
+export interface JobLogOptions {
+  readonly disk: Disk
+  readonly clock: Clock
+  readonly path: string
+  readonly job: number
+  /** Step, stage and domain at that moment. */
+  readonly where: () => LogFields
+  readonly redactor?: Redactor
+  readonly limit?: number
+}
+
+interface Line {
+  level: LogLevel
+  text: string
+}
 
 /**
- * The job's log: one JSON object a line. Lines are gathered and appended at each commit, and the
- * intent of a step before it starts, so that the reason of a death is known after it (R41).
+ * The job's log: one JSON object a line, in pino's shape. Lines are gathered and appended at each commit, and the
+ * intent of a step before it starts, so that the reason of a death is known after it (R41). Nothing is ever read from
+ * it but what people want to see, so it is not synced, and a line that a death tore is left as it is.
  */
 export class JobLog {
-  readonly #disk: Disk
-  readonly #clock: Clock
-  readonly #path: string
-  #lines: string[] = []
+  readonly #options: JobLogOptions
+  readonly #limit: number
+  readonly #logger: Logger
+  #level: LogLevel = 'info'
+  #lines: Line[] = []
+  /** Whether the file is known to end with a whole line. */
+  #whole = false
 
-  constructor(disk: Disk, clock: Clock, path: string) {
-    this.#disk = disk
-    this.#clock = clock
-    this.#path = path
+  constructor(options: JobLogOptions) {
+    this.#options = options
+    this.#limit = options.limit ?? LOG_LIMIT
+    const { clock, where, redactor } = options
+    this.#logger = createLogger({
+      clock,
+      where,
+      base: { job: options.job },
+      write: (text) => void this.#lines.push({ level: this.#level, text }),
+      ...(redactor === undefined ? {} : { redactor }),
+    })
   }
 
-  add(level: LogLevel, message: string): void {
-    this.#lines.push(JSON.stringify({ time: this.#clock.wall(), level, message: message.slice(0, 2000) }))
+  add(level: LogLevel, message: string, fields?: LogFields): void {
+    this.#level = level
+    this.#logger.log(level, message, fields)
   }
 
   /** Appends what was gathered. A log that cannot be written never stops a backup. */
   flush(): void {
     if (this.#lines.length === 0) return
-    const bytes = Buffer.from(this.#lines.join('\n') + '\n', 'utf8')
-    this.#lines = []
     try {
-      const fd = this.#open()
-      try {
-        writeFully(this.#disk, fd, bytes, this.#disk.fstat(fd).size)
-      } finally {
-        this.#disk.close(fd)
-      }
+      this.#append()
     } catch (error) {
       if (errnoOf(error) === undefined) throw error
+    } finally {
+      this.#lines = []
     }
+  }
+
+  #append(): void {
+    const { disk } = this.#options
+    const fd = this.#open()
+    try {
+      const { size } = disk.fstat(fd)
+      const text = this.#fitting(size)
+      if (text === '') return
+      const torn = !this.#whole && size > 0 && !endsWhole(disk, this.#options.path, size)
+      this.#whole = false
+      writeFully(disk, fd, Buffer.from(torn ? `\n${text}` : text, 'utf8'), size)
+      this.#whole = true
+    } finally {
+      disk.close(fd)
+    }
+  }
+
+  /** What still has room. The line that reaches the limit is followed by one that says so: a log must not fill the disk. */
+  #fitting(size: number): string {
+    const fitting: string[] = []
+    let end = size
+    const take = (text: string): void => {
+      fitting.push(text)
+      end += Buffer.byteLength(text)
+    }
+    for (let i = 0; i < this.#lines.length; i++) {
+      const { level, text } = this.#lines[i] as Line
+      const full = end >= this.#limit
+      if (full && (LOG_LEVELS[level] < LOG_LEVELS.error || end >= this.#limit + ERRORS_ROOM)) continue
+      take(text)
+      if (full || end < this.#limit) continue
+      this.add('warn', `the log has reached ${this.#limit} bytes: from here on it tells of errors only`)
+      take(this.#lines.pop()?.text ?? '')
+    }
+    return fitting.join('')
   }
 
   #open(): number {
+    const { disk, path } = this.#options
     try {
-      return this.#disk.open(this.#path, 'append')
+      return disk.open(path, 'append')
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error
-      this.#disk.close(this.#disk.open(this.#path, 'create'))
-      return this.#disk.open(this.#path, 'append')
+      disk.close(disk.open(path, 'create'))
+      return disk.open(path, 'append')
     }
   }
 }
 
-interface RawLine {
-  time: number
-  level: string
-  message: string
-}
+const LINE_FEED = 10
 
-function parseLine(text: string): RawLine {
+/** Whether a death left half a line at the end. */
+function endsWhole(disk: Disk, path: string, size: number): boolean {
+  const fd = disk.open(path, 'read')
   try {
-    const raw: unknown = JSON.parse(text)
-    if (typeof raw === 'object' && raw !== null && 'time' in raw && 'level' in raw && 'message' in raw) {
-      return { time: Number(raw.time), level: String(raw.level), message: String(raw.message) }
-    }
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error // a torn line is shown as it is
+    const last = Buffer.alloc(1)
+    return disk.read(fd, last, 0, 1, size - 1) === 1 && last[0] === LINE_FEED
+  } finally {
+    disk.close(fd)
   }
-  return { time: 0, level: 'warn', message: text.slice(0, 2000) }
-}
-
-/** Lines `from` (1-based) onwards, at most `limit`. */
-export function readLog(
-  disk: Disk,
-  path: string,
-  from: number,
-  limit: number,
-): { lines: LogLine[]; next: number; total: number } {
-  const text = readFileIfThere(disk, path)?.toString('utf8') ?? ''
-  const all = text.split('\n').filter((line) => line !== '')
-  const lines = all.slice(from - 1, from - 1 + limit).map((line, i) => ({ line: from + i, ...parseLine(line) }))
-  return { lines, next: from + lines.length, total: all.length }
 }

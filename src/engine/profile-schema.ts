@@ -71,7 +71,7 @@ export const directorySourceSchema = z.strictObject({
 
 const sourcesSchema = z.array(directorySourceSchema).max(100).describe('What is backed up.')
 
-const databaseSchema = z.strictObject({
+export const databaseSchema = z.strictObject({
   type: z.literal('sqlite'),
   path: pathSchema.describe('The database file. Absolute.'),
   name: componentSchema

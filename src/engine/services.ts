@@ -1,7 +1,9 @@
 import type { Events } from '../lib/events.ts'
+import type { LogLevel } from '../lib/log-level.ts'
 import type { Job, JobStatus, JobView, Part, Standing, Warning } from './job.ts'
+import type { Archives } from './archives.ts'
 import type { Amount, KeptBy, RemovedFor } from './retention.ts'
-import type { Access, Accounts, Audit, Scope } from './who.ts'
+import type { Access, Accounts, Audit, Scope, Tickets } from './who.ts'
 import type { BackupSpec, BackupType, DatabaseSpec, JobKind, Pacing, RetentionPolicy, SourceSpec } from './spec.ts'
 
 /**
@@ -66,6 +68,9 @@ export interface JobQuery {
   kind?: JobKind
   status?: JobStatus
   profile?: number
+  /** Begun at this time or later, and before this one. Milliseconds since 1970. */
+  since?: number
+  until?: number
   /** Newest first. */
   offset?: number
   limit?: number
@@ -106,8 +111,36 @@ export interface LogLine {
   /** 1-based. */
   line: number
   time: number
-  level: string
+  level: LogLevel
   message: string
+  step?: number
+  stage?: string
+  domain?: string
+  /** Of a warning or an error. */
+  code?: string
+  /** What it is about, where that is one file. */
+  path?: string
+  /** Where in the program a fault of the program happened. */
+  stack?: string
+  /** The line is not one of ours any more; its text is the message. */
+  damaged?: true
+}
+
+export interface LogQuery {
+  /** First line wanted, counted from 1 (default). */
+  from?: number
+  /** At most so many lines; default 1000. */
+  limit?: number
+  /** Only lines of this level and graver ones; their numbers stay. */
+  level?: LogLevel
+}
+
+export interface LogPage {
+  lines: LogLine[]
+  /** The line to ask for next. Beyond `total`: there is none yet. */
+  next: number
+  /** Whole lines in the log, of every level. */
+  total: number
 }
 
 export interface EngineEvents {
@@ -139,7 +172,7 @@ export interface Engine {
   artifacts(number: number): Promise<ArtifactInfo[]>
   /** Each source and database with its verdict, in the order of the spec. */
   parts(number: number): Promise<readonly Part[]>
-  log(number: number, from?: number, limit?: number): Promise<{ lines: LogLine[]; next: number; total: number }>
+  log(number: number, query?: LogQuery): Promise<LogPage>
   readonly events: Events<EngineEvents>
   /** Waits for running steps (bounded by their slices) and releases everything. */
   close(): Promise<void>
@@ -220,6 +253,7 @@ export interface Roots {
   check(use: 'source' | 'output' | 'restore' | 'archive', path: string): string
 }
 
+export type * from './archives.ts'
 export type * from './who.ts'
 export { inScope } from './who.ts'
 
@@ -231,10 +265,12 @@ export interface Catalogue {
 
 export interface Services {
   readonly engine: Engine
+  readonly archives: Archives
   readonly profiles: Profiles
   readonly roots: Roots
   readonly access: Access
   readonly accounts: Accounts
+  readonly tickets: Tickets
   readonly audit: Audit
   readonly version: string
 }

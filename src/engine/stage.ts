@@ -1,6 +1,8 @@
 import type { AppendFile } from '../lib/append-file.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'
+import type { LogLevel } from '../lib/log-level.ts'
+import type { LogFields } from '../lib/logger.ts'
 import type { Job, Part, Totals, WarningCode } from './job.ts'
 import type { PublishedFile } from './published.ts'
 import type { JobSpec } from './spec.ts'
@@ -98,9 +100,10 @@ export interface StageContext {
   /** Adds to the totals. Same law as slots. */
   count(delta: Partial<Record<Exclude<keyof Totals, 'filesExpected' | 'bytesExpected'>, number>>): void
   expect(files: number, bytes: number): void
-  warn(code: WarningCode, message: string): void
+  /** `fields` stand beside the message in the log: the path it is about, for example. */
+  warn(code: WarningCode, message: string, fields?: LogFields): void
   /** Line in the job's log. */
-  log(level: 'debug' | 'info' | 'warn' | 'error', message: string): void
+  log(level: LogLevel, message: string, fields?: LogFields): void
   setArchive(name: string): void
   /** Lists a published file (work file `artifacts`). */
   addArtifact(artifact: PublishedFile): void

@@ -2,16 +2,18 @@ import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'
 import { createFileOnce, removeIfThere } from '../lib/durable-file.ts'
 import { asBackupError, BackupError, errnoOf, type ErrorCode } from '../lib/errors.ts'
+import type { Redactor } from '../lib/redact.ts'
 import { abandon } from './abandon.ts'
 import { exists, JobContext } from './context.ts'
 import type { HeldJob } from './held-job.ts'
 import { House } from './house.ts'
 import { isEnded, type Job, type JobStatus } from './job.ts'
-import { JobLog } from './log.ts'
+import type { JobLog } from './log.ts'
 import { isAnswered, type Wanted } from './order.ts'
 import type { Pacing } from './spec.ts'
 import type { Stage, StageName } from './stage.ts'
 import type { JobStore } from './store.ts'
+import { factsOf, stepLog } from './step-log.ts'
 import { publishing, runSlice, turner } from './step.ts'
 import { pushWarning } from './warnings.ts'
 import { WarmJob, type WarmStore } from './warm.ts'
@@ -27,6 +29,8 @@ export interface StepDeps {
   readonly store: JobStore
   readonly stages: Readonly<Record<StageName, Stage>>
   readonly warm: WarmStore
+  /** Takes secrets out of the log; default: one that knows only what secrets look like. */
+  readonly redactor?: Redactor
 }
 
 export interface StepOrder {
@@ -106,7 +110,7 @@ class StepRun {
     this.#disk = deps.store.deps.disk
     this.#clock = deps.store.deps.clock
     this.#house = new House(this.#disk, deps.store.deps.paths, held.spec)
-    this.#log = new JobLog(this.#disk, this.#clock, deps.store.deps.paths.log(held.job.number))
+    this.#log = stepLog(deps, held)
   }
 
   async work(key: string | undefined): Promise<void> {
@@ -138,7 +142,7 @@ class StepRun {
     this.#held.reload()
     const { job } = this.#held
     if (isEnded(job)) return this.#commitAgain()
-    this.#log.add('error', `step ${this.#steps + 1} failed: ${known.code}: ${known.message}${traceOf(known)}`)
+    this.#log.add('error', `step ${this.#steps + 1} failed: ${known.message}`, factsOf(known))
     if (this.#cancelMarked(job)) this.#end(job, 'cancelled', null)
     else if (known.retry === 'later' || (publishing(job) && !HOPELESS.has(known.code))) this.#retryLater(job, known)
     else this.#end(job, 'failed', known)
@@ -153,7 +157,7 @@ class StepRun {
   #leaveLying(error: unknown): void {
     const known = asBackupError(error, '')
     if (!(error instanceof BackupError) && errnoOf(error) === undefined) throw known
-    this.#log.add('warn', `clearing up: ${known.code}: ${known.message}`)
+    this.#log.add('warn', `clearing up: ${known.message}`, factsOf(known))
     this.#log.flush()
   }
 
@@ -285,9 +289,4 @@ class StepRun {
 function stageOf(stages: Readonly<Record<StageName, Stage>>, name: StageName): Stage {
   if (!Object.hasOwn(stages, name)) throw new BackupError('STATE_TOO_NEW', `this release knows no stage "${name}"`)
   return stages[name]
-}
-
-function traceOf(error: BackupError): string {
-  if (error.code !== 'INTERNAL' || !(error.cause instanceof Error)) return ''
-  return `\n${error.cause.stack ?? ''}`
 }

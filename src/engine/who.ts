@@ -39,8 +39,8 @@ export interface Origin {
  */
 export type Freshness = 'login' | 'restore'
 
-/** `rate`: so many a minute. `work`: steps, status and progress, bounded only by how many run at once. */
-export type Pace = 'rate' | 'work'
+/** `rate`: so many a minute; `start`: of jobs, far fewer. `work`: steps, status and progress, bounded only by how many run at once. */
+export type Pace = 'rate' | 'start' | 'work'
 
 export interface Access {
   /**
@@ -48,6 +48,8 @@ export interface Access {
    * `retryAfterMs`) when this address must wait, whatever it shows.
    */
   enter(token: string | undefined, origin: Origin): Session | null
+  /** The same caller as he is now; null: what he showed counts no more. */
+  current(session: Session): Session | null
   allows(session: Session, role: Role): boolean
   isFresh(session: Session, how: Freshness): boolean
   /** Counts a call. TOO_MANY_REQUESTS beyond the limits. To be released when the call has been answered. */
@@ -109,9 +111,11 @@ export interface LoginResult {
 
 /** Users, their tokens and sessions. Changes count at once, in every process on the data folder. */
 export interface Accounts {
-  /** Makes the first admin; the setup token counts once. UNAUTHORIZED. */
+  /** Whether there is a user: until then nobody but the host is served. */
+  isSetUp(): boolean
+  /** Makes the first admin; the setup token counts once. FORBIDDEN. */
   setUp(origin: Origin, input: { setupToken: string; name: string; password: string }): Promise<UserInfo>
-  /** UNAUTHORIZED for a wrong password and an unknown user alike; TOO_MANY_REQUESTS. */
+  /** UNAUTHORIZED for a wrong password and an unknown user alike; FORBIDDEN while there are no users; TOO_MANY_REQUESTS. */
   login(origin: Origin, input: { user: string; password: string }): Promise<LoginResult>
   logout(session: Session): void
   listUsers(): UserInfo[]
@@ -127,6 +131,24 @@ export interface Accounts {
   listTokens(session: Session): TokenInfo[]
   /** TOKEN_NOT_FOUND also for somebody else's. */
   revokeToken(session: Session, id: string): void
+}
+
+/** What a ticket is good for: one object of one backup, named in one way. */
+export type Purpose = `${string}/${string}`
+
+/**
+ * Links that work without a token, once and for a minute: for browsers, which send none with a click. A ticket is
+ * worth what its maker may do when it is used.
+ */
+export interface Tickets {
+  /** `secret` is shown here and never again. TOO_MANY_REQUESTS. */
+  make(session: Session, origin: Origin, purpose: Purpose): { secret: string; expiresAt: number }
+  /**
+   * Who made it. Counts once, whatever comes of it. FORBIDDEN, in the same words, for one that is unknown, late, used,
+   * made for something else or from another kind of network, or whose maker is nobody any more; unknown ones
+   * count as guesses. TOO_MANY_REQUESTS.
+   */
+  take(secret: string, origin: Origin, purpose: Purpose): Session
 }
 
 /** One line of the audit trail, beside what chains it. */
@@ -156,7 +178,9 @@ export interface AuditEntry extends AuditEvent {
 export interface AuditVerdict {
   ok: boolean
   entries: number
-  /** Number of the first bad line of the file, counted from 1. */
+  /** Name of the file that holds the first bad line. */
+  file: string | null
+  /** Its number there, counted from 1. */
   line: number | null
   reason: string
   /** Hash of the last entry: noted elsewhere it proves that the trail was not written anew. */

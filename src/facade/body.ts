@@ -3,16 +3,26 @@ import { BackupError } from '../lib/errors.ts'
 
 export const MAX_BODY = 1024 * 1024
 
+/** A body that comes slower than this, bytes a second, is not waited for after so many seconds. */
+const LEAST = 1024
+const PATIENCE = 5
+
 /**
  * The body as text, holding at most `limit` bytes: TOO_LARGE as soon as more is announced or comes,
  * after which the rest is read and thrown away, so that the caller can hear the answer. The server's
- * request time limit ends bodies that never end. BAD_REQUEST when it is not UTF-8.
+ * request time limit ends bodies that never end. TIMED_OUT when it trickles, BAD_REQUEST when it is not UTF-8.
  */
 export function readBody(request: IncomingMessage, limit = MAX_BODY): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
+    let seconds = 0
+    const watch = setInterval(() => {
+      if (++seconds > PATIENCE && size < (seconds - PATIENCE) * LEAST)
+        refuse(new BackupError('TIMED_OUT', `the body comes slower than ${LEAST} bytes a second`))
+    }, 1_000)
     const refuse = (error: BackupError): void => {
+      clearInterval(watch)
       request.off('data', take).off('end', finish)
       request.resume()
       reject(error)
@@ -24,6 +34,7 @@ export function readBody(request: IncomingMessage, limit = MAX_BODY): Promise<st
       chunks.push(chunk)
     }
     const finish = (): void => {
+      clearInterval(watch)
       try {
         resolve(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks)))
       } catch (error) {

@@ -1,16 +1,21 @@
 import type { IncomingMessage } from 'node:http'
-import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express'
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
 import helmet from 'helmet'
 import { nanoid } from 'nanoid'
-import type { Origin, Role, Services, Session } from '../engine/services.ts'
+import type { Role, Services, Session } from '../engine/services.ts'
+import { systemClock, type Clock } from '../lib/clock.ts'
 import { BackupError, type ErrorCode } from '../lib/errors.ts'
+import type { Logger } from '../lib/logger.ts'
 import { MAX_BODY, readBody } from './body.ts'
 import { markAuthenticated } from './connections.ts'
+import { checkDoor, checkSetUp, tellHsts } from './door.ts'
+import { createDownloads } from './download.ts'
 import { NOBODY } from './facade.ts'
-import { createHostCheck } from './host.ts'
 import { refusal, type ReportInternal } from './jsonrpc/errors.ts'
 import { createRpcServer, type RpcServer } from './jsonrpc/server.ts'
-import { createPeerReader, type PeerReader } from './peer.ts'
+import { createPeerReader, createTlsReader, type PeerReader } from './peer.ts'
+import { reportTo, requestLog, type Asker } from './request-log.ts'
+import { refuse, refuseForNow, refuseStranger, visitorOf, type Visitor } from './refuse.ts'
 
 export interface HttpOptions {
   readonly services: Services
@@ -18,7 +23,12 @@ export interface HttpOptions {
   readonly hosts?: readonly string[]
   /** Addresses or networks (`10.0.0.0/8`) of proxies whose X-Forwarded-For is believed; default: none. */
   readonly trustedProxies?: readonly string[]
-  /** Takes faults of the program with the id that the client was shown. */
+  /** Whoever comes, comes through a proxy that speaks TLS. */
+  readonly behindTlsProxy?: boolean
+  /** What is asked and how it ends; default: nothing is told. */
+  readonly log?: Logger
+  readonly clock?: Clock
+  /** Takes faults of the program with the id that the client was shown; default: the log, or standard error. */
   readonly report?: ReportInternal
   readonly newId?: () => string
 }
@@ -35,11 +45,13 @@ export const ROUTES = [
   { path: '/health', verbs: 'GET, HEAD', needs: 'nothing' },
   { path: '/openrpc.json', verbs: 'GET, HEAD', needs: 'viewer' },
   { path: '/rpc', verbs: 'POST', needs: 'methods' },
+  // A ticket stands in for the token.
+  { path: '/download/:backup/:part', verbs: 'GET, HEAD', needs: 'restorer' },
 ] as const satisfies readonly Route[]
 
 type Path = (typeof ROUTES)[number]['path']
 
-/** Everything a browser could be talked into, switched off. HSTS is for whoever speaks TLS in front. */
+/** Everything a browser could be talked into, switched off. */
 const headers = helmet({
   contentSecurityPolicy: {
     useDefaults: false,
@@ -54,7 +66,7 @@ const headers = helmet({
       frameAncestors: ["'none'"],
     },
   },
-  strictTransportSecurity: false,
+  strictTransportSecurity: false, // only where TLS is spoken
   crossOriginOpenerPolicy: { policy: 'same-origin' },
   crossOriginResourcePolicy: { policy: 'same-origin' },
   referrerPolicy: { policy: 'no-referrer' },
@@ -65,17 +77,20 @@ const noStore: RequestHandler = (_request, response, next) => {
   next()
 }
 
-/** The whole HTTP face. Order matters: host, then route and method, then token, then type, then body. */
+/** The whole HTTP face. Order matters: host and origin, then route and method, then token, then type, then body. */
 export function createHttpApp(options: HttpOptions): Express {
-  const report: ReportInternal = options.report ?? ((id, error) => console.error(`internal error ${id}:`, error))
+  const { log = SILENT, clock = systemClock } = options
+  const report: ReportInternal = options.report ?? (options.log === undefined ? toConsole : reportTo(log))
   const newId = options.newId ?? nanoid
   const rpc = createRpcServer({ services: options.services, report, newId })
   const enter = createEntrance(options)
-  const known = requireToken(enter)
+  const isSetUp = (): boolean => options.services.accounts.isSetUp()
+  const known = requireToken(enter, isSetUp)
   const handlers: Readonly<Record<Path, RequestHandler[]>> = {
     '/health': [(_request, response) => void response.json({ status: 'ok' })],
     '/openrpc.json': [known, (_request, response) => void response.json(rpc.document)],
-    '/rpc': [enter, requireJson, answer(rpc)],
+    '/rpc': [enter, requireJson(isSetUp), answer(rpc, isSetUp)],
+    '/download/:backup/:part': [enter, createDownloads(options.services)],
   }
   const app = express()
   app.disable('x-powered-by')
@@ -83,7 +98,16 @@ export function createHttpApp(options: HttpOptions): Express {
   app.set('query parser', false)
   app.set('case sensitive routing', true)
   app.set('strict routing', true)
-  app.use(headers, noStore, checkHost(options.hosts))
+  const saysTls = createTlsReader(options.trustedProxies ?? [])
+  const hsts = tellHsts((request) => options.behindTlsProxy === true || saysTls(request))
+  app.use(
+    requestLog(log, clock, ROUTES, askerOf),
+    headers,
+    hsts,
+    noStore,
+    checkDoor(options.hosts),
+    checkSetUp(isSetUp),
+  )
   for (const { path, verbs } of ROUTES) {
     const route = app.route(path)
     if (verbs === 'POST') route.post(...handlers[path])
@@ -95,18 +119,6 @@ export function createHttpApp(options: HttpOptions): Express {
   return app
 }
 
-function refuse(response: Response, status: number, code: ErrorCode, message: string): void {
-  response.status(status).json(refusal(code, message))
-}
-
-function checkHost(names: readonly string[] | undefined): RequestHandler {
-  const known = createHostCheck(names)
-  return (request, response, next) => {
-    if (known(request)) return next()
-    refuse(response, 421, 'FORBIDDEN', 'this host name is not served here')
-  }
-}
-
 const only =
   (allowed: string): RequestHandler =>
   (_request, response) => {
@@ -116,23 +128,15 @@ const only =
 
 const BEARER = /^Bearer ([\x21-\x7e]+)$/i
 
-/** Who called, and from where, as the entrance found out. */
-interface Visitor {
-  readonly session: Session
-  readonly origin: Origin
-}
+const SILENT: Logger = { log: () => undefined }
+/** Whoever wants no log still hears of faults. */
+const toConsole: ReportInternal = (id, error) => console.error(`internal error ${id}:`, error)
 
-const visitorOf = (response: Response): Visitor => response.locals['visitor'] as Visitor // set by the entrance
-
-/** One body for every refusal: a missing, wrong, expired and revoked token look alike. */
-function refuseStranger(response: Response): void {
-  response.set('WWW-Authenticate', 'Bearer')
-  refuse(response, 401, 'UNAUTHORIZED', 'the access token is missing or wrong')
-}
-
-function refuseForNow(response: Response, waitMs: number): void {
-  response.set('Retry-After', String(Math.max(1, Math.ceil(waitMs / 1000))))
-  refuse(response, 429, 'TOO_MANY_REQUESTS', 'too many calls, or too many wrong tokens; wait')
+const askerOf: Asker = (response) => {
+  const visitor = response.locals['visitor'] as Visitor | undefined
+  if (visitor === undefined) return null
+  const { address, request } = visitor.origin
+  return { user: visitor.session.name, address, ...(request === undefined ? {} : { request }) }
 }
 
 /** Who calls: a token that is sent must be right; who sends none is nobody. */
@@ -149,7 +153,7 @@ function createEntrance({ services, trustedProxies = [], newId = nanoid }: HttpO
         error instanceof BackupError && error.code === 'TOO_MANY_REQUESTS' ? error.data['retryAfterMs'] : null
       return wait === null ? next(error) : refuseForNow(response, Number(wait ?? 1_000))
     }
-    if (session === null && token !== undefined) return refuseStranger(response)
+    if (session === null && token !== undefined) return refuseStranger(response, () => services.accounts.isSetUp())
     if (session !== null) markAuthenticated(request.socket)
     response.locals['visitor'] = { session: session ?? NOBODY, origin } satisfies Visitor
     next()
@@ -158,35 +162,37 @@ function createEntrance({ services, trustedProxies = [], newId = nanoid }: HttpO
 
 /** For routes that nobody without a token has any business at. */
 const requireToken =
-  (enter: RequestHandler): RequestHandler =>
+  (enter: RequestHandler, isSetUp: () => boolean): RequestHandler =>
   (request, response, next) =>
     enter(request, response, (error?: unknown) => {
       if (error !== undefined) return next(error)
-      if (visitorOf(response).session === NOBODY) return refuseStranger(response)
+      if (visitorOf(response).session === NOBODY) return refuseStranger(response, isSetUp)
       next()
     })
 
 const JSON_TYPE = /^application\/json *(; *charset *= *"?utf-8"?)?$/i
 
 /** Plain text and forms can be sent by any page without asking; JSON cannot. */
-const requireJson: RequestHandler = (request, response, next) => {
-  const encoding = request.headers['content-encoding'] ?? 'identity'
-  if (encoding === 'identity' && JSON_TYPE.test(request.headers['content-type'] ?? '')) return next()
-  if (visitorOf(response).session === NOBODY) return refuseStranger(response)
-  refuse(response, 415, 'BAD_REQUEST', 'only uncompressed application/json is read here')
-}
+const requireJson =
+  (isSetUp: () => boolean): RequestHandler =>
+  (request, response, next) => {
+    const encoding = request.headers['content-encoding'] ?? 'identity'
+    if (encoding === 'identity' && JSON_TYPE.test(request.headers['content-type'] ?? '')) return next()
+    if (visitorOf(response).session === NOBODY) return refuseStranger(response, isSetUp)
+    refuse(response, 415, 'BAD_REQUEST', 'only uncompressed application/json is read here')
+  }
 
 /** Enough for a login. */
 const STRANGERS_BODY = 8 * 1024
 
 const answer =
-  (rpc: RpcServer): RequestHandler =>
+  (rpc: RpcServer, isSetUp: () => boolean): RequestHandler =>
   async (request, response) => {
     const visitor = visitorOf(response)
     const text = await readBody(request, visitor.session === NOBODY ? STRANGERS_BODY : MAX_BODY)
     const key = keyOf(request)
     const { status, body, retryAfterMs } = await rpc.handle(text, key === undefined ? visitor : { ...visitor, key })
-    if (status === 401) return refuseStranger(response)
+    if (status === 401) return refuseStranger(response, isSetUp)
     if (retryAfterMs !== undefined) response.set('Retry-After', String(Math.max(1, Math.ceil(retryAfterMs / 1000))))
     if (body === undefined) response.status(status).end()
     else response.status(status).json(body)
@@ -198,12 +204,13 @@ function keyOf(request: IncomingMessage): string | undefined {
   return typeof key === 'string' && /^[\x21-\x7e]{1,128}$/.test(key) ? key : undefined
 }
 
-const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = { TOO_LARGE: 413, BAD_REQUEST: 400 }
+const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = { TOO_LARGE: 413, BAD_REQUEST: 400, TIMED_OUT: 408 }
 
 /** Replaces the framework's page, which shows stacks. Express knows error handlers by their four parameters. */
 function lastResort(report: ReportInternal, newId: () => string): ErrorRequestHandler {
   return (error: unknown, _request, response, next) => {
     if (response.headersSent) return next(error)
+    if (error instanceof URIError) return refuse(response, 404, 'BAD_REQUEST', 'there is nothing here')
     if (error instanceof BackupError && STATUS[error.code] !== undefined)
       return refuse(response, STATUS[error.code] ?? 400, error.code, error.message)
     const id = newId()

@@ -1,6 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { BackupError, errnoOf } from '../lib/errors.ts'
+import { MOST_HEADERS } from './door.ts'
 import { limitConnections, type ConnectionLimits } from './connections.ts'
 
 export interface ListenOptions {
@@ -37,7 +38,7 @@ export async function listen(handler: RequestListener, options: ListenOptions): 
       },
     )
   const server = createServer({ maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 1_000 }, handler)
-  server.maxHeadersCount = 100
+  server.maxHeadersCount = MOST_HEADERS + 1 // which the door then refuses
   server.requestTimeout = options.requestTimeoutMs ?? 30_000
   server.headersTimeout = options.headersTimeoutMs ?? 10_000
   server.keepAliveTimeout = 10_000

@@ -12,7 +12,7 @@ export function createPeerReader(trusted: readonly string[]): PeerReader {
   const proxies = listOf(trusted)
   return (request) => {
     const peer = request.socket.remoteAddress ?? 'unknown'
-    if (trusted.length === 0 || !isIn(proxies, peer)) return peer
+    if (!isIn(proxies, peer)) return peer
     const header = request.headers['x-forwarded-for']
     const hops = (Array.isArray(header) ? header.join(',') : (header ?? '')).split(',').map((hop) => hop.trim())
     for (const hop of hops.toReversed()) {
@@ -21,6 +21,13 @@ export function createPeerReader(trusted: readonly string[]): PeerReader {
     }
     return peer
   }
+}
+
+/** Whether the client spoke TLS, as far as one of our proxies says so. */
+export function createTlsReader(trusted: readonly string[]): (request: IncomingMessage) => boolean {
+  const proxies = listOf(trusted)
+  return ({ headers, socket }) =>
+    headers['x-forwarded-proto'] === 'https' && isIn(proxies, socket.remoteAddress ?? 'unknown')
 }
 
 /** `192.0.2.1`, `2001:db8::/32`. */

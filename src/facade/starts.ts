@@ -1,4 +1,6 @@
 import type { JobView } from '../engine/job.ts'
+import type { Engine, StartRequest } from '../engine/services.ts'
+import { BackupError } from '../lib/errors.ts'
 import type { Call, Starts } from './facade.ts'
 
 /**
@@ -7,19 +9,35 @@ import type { Call, Starts } from './facade.ts'
  * the key too: it remembers beyond the life of this process.
  */
 export function createStarts(capacity = 1_000): Starts {
+  const begin = async (engine: Engine, request: StartRequest): Promise<JobView> => {
+    await refuseTooMany(engine)
+    return engine.start(request)
+  }
   const known = new Map<string, Promise<number>>()
   return {
     async start(engine, asked, call) {
       const request = { ...asked, startedBy: call.session.name }
-      if (call.key === undefined) return engine.start(request)
+      if (call.key === undefined) return begin(engine, request)
       const name = nameOf(call, call.key, request.kind)
       const earlier = known.get(name)
       if (earlier !== undefined) return engine.get(await earlier)
-      const started = engine.start({ ...request, key: call.key })
+      const started = begin(engine, { ...request, key: call.key })
       remember(known, name, started, capacity)
       return started
     },
   }
+}
+
+/** Jobs that have not ended. Each keeps files and handles, whoever started it. */
+const MOST_UNFINISHED = 100
+
+async function refuseTooMany(engine: Engine): Promise<void> {
+  const { total } = await engine.list({ status: 'running', limit: 1 })
+  if (total < MOST_UNFINISHED) return
+  throw new BackupError('TOO_MANY_REQUESTS', `${total} jobs have been started and have not ended`, {
+    hint: 'Finish or cancel some of them.',
+    data: { retryAfterMs: 60_000 },
+  })
 }
 
 const nameOf = (call: Call, key: string, kind: string): string => JSON.stringify([call.session.name, kind, key])

@@ -33,6 +33,19 @@ export async function trailed<P, R>(
   return answer
 }
 
+/** Bytes that leave: one entry before the first of them, one about how it ended. */
+export async function noteDownload(audit: Audit, call: Call, object: string, work: () => Promise<void>): Promise<void> {
+  const note = (result: string): void => audit.note({ ...callerOf(call), event: 'download', object, result })
+  note('begun')
+  try {
+    await work()
+  } catch (error) {
+    note(codeOf(error))
+    throw error
+  }
+  note('ok')
+}
+
 const codeOf = (error: unknown): string => (error instanceof BackupError ? error.code : 'INTERNAL')
 
 /** Noted where they arise, or (`noteRefusal`) not each time. */

@@ -1,5 +1,6 @@
 // Restores a backup without the program that made it. Usage: node restore.mjs --help
 import fs from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import zlib from 'node:zlib'
 import { Readable } from 'node:stream'
@@ -24,6 +25,10 @@ class Fatal extends Error {
 }
 
 const WINDOW = 512 << 10
+/** Read at a place that is not near the last one: often it is only a header. */
+const ALONE = 4 << 10
+/** Bytes between two places of which the second is read because the first one was. */
+const NEAR = 64 << 10
 
 /** The parts of an archive joined into one run of bytes. Read only by position, so that each thread may hold its own. */
 class Joined {
@@ -73,7 +78,9 @@ class Joined {
     const at = position - this.#windowAt
     if (at >= 0 && at + length <= this.#filled) return this.#window.subarray(at, at + length)
     if (this.#window.length < Math.max(length, WINDOW)) this.#window = Buffer.allocUnsafeSlow(Math.max(length, WINDOW))
-    const wanted = Math.max(0, Math.min(this.#window.length, this.size - position))
+    const goesOn = at >= 0 && at <= this.#filled + NEAR
+    const most = goesOn ? this.#window.length : Math.max(length, ALONE)
+    const wanted = Math.max(0, Math.min(most, this.size - position))
     this.#filled = this.readInto(this.#window.subarray(0, wanted), position)
     this.#windowAt = position
     return this.#window.subarray(0, Math.min(length, this.#filled))
@@ -82,42 +89,6 @@ class Joined {
   close()       {
     for (const { fd } of this.#parts) fs.closeSync(fd)
   }
-}
-
-/** All parts of the archive that `named` is one of, in order: `x.z01 … x.zip`, `x.j01 … x.jpa`. */
-function partsOf(named        )           {
-  const match = /^(.*)\.(zip|jpa|z\d\d+|j\d\d+)$/i.exec(path.resolve(named))
-  const [, base = '', ending = ''] = match ?? []
-  if (match === null) throw new Fatal(`${named} is not called like an archive (.zip, .jpa, or a part of one)`, 2)
-  const letter = ending.charAt(0)
-  const last = `${base}.${partEnding(ending)}`
-  if (!fs.existsSync(last)) throw new Fatal(`${last}, the archive's last part, does not exist`)
-  if (isAlone(last)) return [last] // a part of some other archive may lie beside it
-  const parts           = []
-  for (let number = 1; ; number++) {
-    const part = `${base}.${letter}${String(number).padStart(2, '0')}`
-    if (!fs.existsSync(part)) return [...parts, last]
-    parts.push(part)
-  }
-}
-
-/** Whether the last part says that it is the only one: a whole JPA header, or a ZIP end record of the first part. */
-function isAlone(last        )          {
-  const file = new Joined([last])
-  try {
-    const head = file.read(0, 19)
-    if (head.toString('latin1', 0, 3) === 'JPA') return true
-    const tail = file.read(Math.max(0, file.size - 22), 22)
-    return tail.length === 22 && tail.readUInt32LE(0) === 0x06054b50 && tail.readUInt16LE(4) === 0
-  } finally {
-    file.close()
-  }
-}
-
-function partEnding(ending        )         {
-  const upper = ending === ending.toUpperCase() && /[A-Z]/.test(ending)
-  const last = /^z/i.test(ending) ? 'zip' : 'jpa'
-  return upper ? last.toUpperCase() : last
 }
 
 
@@ -207,12 +178,27 @@ const ONES = 0xffffffff
 
 const u64At = (b        , at        )         => b.readUInt32LE(at + 4) * 0x1_0000_0000 + b.readUInt32LE(at)
 
+/** Offset of the end record in `tail`, the archive's last bytes, or -1. */
+function endIn(tail        )         {
+  let at = tail.length - 22
+  while (at >= 0 && !(tail.readUInt32LE(at) === END && at + 22 + tail.readUInt16LE(at + 20) === tail.length)) at--
+  return at
+}
+
+/** How many parts the last one says there are; null if it does not tell. */
+function zipPartsSaid(last        )                {
+  const tailAt = Math.max(0, last.size - 22 - 0xffff)
+  const tail = last.read(tailAt, last.size - tailAt)
+  const at = endIn(tail)
+  const disk = at < 0 ? 0xffff : tail.readUInt16LE(at + 4)
+  return disk === 0xffff ? null : disk + 1
+}
+
 /** Where the central directory lies. Only archives that begin with their first byte: what Ratchet writes. */
 function centralOf(archive        )               {
   const tailAt = Math.max(0, archive.size - 22 - 0xffff)
   const tail = archive.read(tailAt, archive.size - tailAt)
-  let at = tail.length - 22
-  while (at >= 0 && !(tail.readUInt32LE(at) === END && at + 22 + tail.readUInt16LE(at + 20) === tail.length)) at--
+  const at = endIn(tail)
   if (at < 0) throw new Fatal('the archive has no end: it was cut off, or its last part is missing')
   const wideAt = at - 20
   const wide = wideAt >= 0 && tail.readUInt32LE(wideAt) === LOCATOR
@@ -343,12 +329,27 @@ function localLength(bytes        )                {
 
 /** How far the archive may begin behind the file's first byte. */
 const FIRST_WITHIN = 128 << 10
+/** Begins the header's field with the number of parts. */
+const SPANNED = 0x0101504a
 const KINDS = ['dir', 'file', 'symlink']
 
 const wideAt = (b        , at        )         => b.readUInt32LE(at + 4) * 0x1_0000_0000 + b.readUInt32LE(at)
 
 /** Where the archive's header begins, or -1: it is no JPA archive. */
 const jpaStart = (archive        )         => archive.read(0, FIRST_WITHIN).indexOf('JPA', 0, 'latin1')
+
+/** How many parts the archive's header says there are: 1 without a word about it; null without a header, or unfinished. */
+function jpaPartsSaid(first        )                {
+  const head = first.read(0, 0xffff)
+  if (head.length < 19 || head.toString('latin1', 0, 3) !== 'JPA' || head[5] !== 1) return null
+  const end = Math.min(head.readUInt16LE(3), head.length)
+  for (let at = 19; at + 8 <= end; at += 4 + head.readUInt16LE(at + 4)) {
+    if (head.readUInt32LE(at) !== SPANNED) continue
+    const parts = head.readUInt16LE(at + 6)
+    return parts === 0 || parts === 0xffff ? null : parts
+  }
+  return 1
+}
 
 /** All entries, one header after the other. The header's count must be met: the format has no end mark. */
 function* jpaItems(archive        )                                   {
@@ -382,11 +383,11 @@ function decodeBlock(archive        , at        , index        , count        ) 
   const raw = b.subarray(7, pathEnd)
   const name = nameBytes(raw)
   if (at + length + stored > archive.size) throw bad('is cut off')
-  const unusable = kind === undefined ? 'it is of an unknown kind' : method > 1 ? 'it uses another compression' : null
+  const mode = b.readUInt32LE(pathEnd + 10)
   const item       = {
     name: withoutSlash(name ?? raw),
     kind: kind ?? 'file',
-    mode: b.readUInt32LE(pathEnd + 10) & 0o7777,
+    mode: mode === 0 ? (kind === 'dir' ? 0o755 : 0o644) : mode & 0o7777,
     mtime: time,
     size,
     stored,
@@ -394,9 +395,21 @@ function decodeBlock(archive        , at        , index        , count        ) 
     crc: null,
     offset: at,
     headerLength: length,
-    refused: name === null ? 'its name is not UTF-8 or holds a backslash' : unusable,
+    refused:
+      name === null ? 'its name is not UTF-8 or holds a backslash' : faultOf({ kind, method, mode, raw, stored }),
   }
   return { item, end: at + length + stored }
+}
+
+/** Pipes, devices and sockets, by their bits in a mode. */
+const ODD                      = new Set([0o010000, 0o020000, 0o060000, 0o140000])
+
+function faultOf({ kind, method, mode, raw, stored }         )                {
+  if (kind === undefined) return 'it is of an unknown kind'
+  if (method > 1) return 'it uses another compression'
+  if (ODD.has(mode & 0o170000)) return 'it is a device, pipe or socket'
+  if (kind === 'file' && raw.at(-1) === 0x2f) return 'its name is that of a folder'
+  return kind === 'dir' && stored > 0 ? 'it is a folder with data' : null
 }
 
 function extrasOf(extra        )                                         {
@@ -413,9 +426,55 @@ function extrasOf(extra        )                                         {
 }
 
 
+/** All parts of the archive that `named` is one of, in order: `x.z01 … x.zip`, `x.j01 … x.jpa`. */
+function partsOf(named        )           {
+  const match = /^(.*)\.(zip|jpa|z\d\d+|j\d\d+)$/is.exec(path.resolve(named))
+  const [, base = '', ending = ''] = match ?? []
+  if (match === null) throw new Fatal(`${named} is not called like an archive (.zip, .jpa, or a part of one)`, 2)
+  const letter = ending.charAt(0)
+  const last = `${base}.${lastEnding(ending)}`
+  if (!fs.existsSync(last)) throw new Fatal(`${last}, the archive's last part, does not exist`)
+  const nameOf = (number        )         => `${base}.${letter}${String(number).padStart(2, '0')}`
+  const said = /z/i.test(letter) ? fromFile(last, zipPartsSaid) : jpaParts(last, nameOf(1))
+  const parts           = []
+  // As many as the archive says there are: a further one may have been left by another archive.
+  for (let number = 1; said === null ? fs.existsSync(nameOf(number)) : number < said; number++) {
+    const part = nameOf(number)
+    if (!fs.existsSync(part)) throw new Fatal(`${part} is missing: part ${number} of ${said}`)
+    parts.push(part)
+  }
+  return [...parts, last]
+}
+
+/** A file with a header of its own that says so is the whole archive; else the first part knows. */
+function jpaParts(last        , first        )                {
+  const alone = fromFile(last, jpaPartsSaid)
+  if (alone === 1) return 1
+  if (!fs.existsSync(first)) throw new Fatal(`${last} is no JPA archive, or ${first}, its first part, is missing`)
+  return fromFile(first, jpaPartsSaid)
+}
+
+function fromFile   (file        , read                        )    {
+  const archive = new Joined([file])
+  try {
+    return read(archive)
+  } finally {
+    archive.close()
+  }
+}
+
+function lastEnding(ending        )         {
+  const upper = ending === ending.toUpperCase() && /[A-Z]/.test(ending)
+  const last = /^z/i.test(ending) ? 'zip' : 'jpa'
+  return upper ? last.toUpperCase() : last
+}
+
+
 /** What the manifest (`installation/manifest.jsonl`) says of one entry; the fields are those of its lines. */
 
 const CHUNK = 256 << 10
+/** No line is longer: names and extended attributes have their limits. Bytes. */
+const LONGEST_LINE = 16 << 20
 /** How far ahead a line is looked for when the next one belongs to another entry. */
 const AHEAD = 1024
 
@@ -470,6 +529,7 @@ class Lines {
       const more = Buffer.allocUnsafe(CHUNK)
       const got = fs.readSync(this.#fd, more, 0, CHUNK, this.#at)
       if (got === 0) return null
+      if (this.#buffer.length > LONGEST_LINE) throw unreadable()
       this.#at += got
       this.#buffer = Buffer.concat([this.#buffer, more.subarray(0, got)])
       end = this.#buffer.indexOf(10)
@@ -482,7 +542,7 @@ class Lines {
 
 /** Null for a line that is no entry's: what was left out of the backup. */
 function decodeLine(text        )              {
-  const raw = JSON.parse(text)
+  const raw = objectIn(text)
   const { p, o, m, d, i, x } = raw
   if (typeof p !== 'string' || typeof o === 'string') return null
   const number = (value         )         => (typeof value === 'number' ? value : 0)
@@ -496,6 +556,19 @@ function decodeLine(text        )              {
     group: typeof i === 'string' ? i : null,
     xattrs: typeof x === 'object' && x !== null,
   }
+}
+
+const unreadable = ()        =>
+  new Fatal('the list of files in the archive (its manifest, or the seal of it) is damaged')
+
+function objectIn(text        )                          {
+  try {
+    const raw          = JSON.parse(text)
+    if (typeof raw === 'object' && raw !== null) return raw
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error
+  }
+  throw unreadable()
 }
 
 
@@ -586,6 +659,8 @@ function discarded(bytes        )       {
 /** Content up to this is unpacked in one piece. Bytes. */
 const ONE_PIECE = 256 << 10
 const PIECE = 64 << 10
+/** After so many bytes of one file whoever else has something to do gets a turn: signals, the other thread's answers. */
+const TURN = 16 << 20
 /** A ZIP header, its name and extra fields: nearly always no longer. */
 const HEADER_GUESS = 512
 
@@ -601,12 +676,23 @@ async function unpack(archive        , item      , take                         
     if (done > item.size) throw new Damage('its content is longer than announced')
     take(bytes)
   }
-  if (!item.deflated) for (const piece of storedPieces(archive, item, start)) count(piece)
+  if (!item.deflated) await copyStored(archive, item, start, count)
   else if (item.size <= ONE_PIECE && item.stored <= ONE_PIECE) {
     count(inflate(archive.peek(start, item.stored), item.size))
     discarded(2 * item.size)
   } else await inflateLong(archive, item, start, count)
   if (done !== item.size) throw new Damage('its content is shorter than announced')
+}
+
+async function copyStored(archive        , item      , start        , take                         )                {
+  let since = 0
+  for (const piece of storedPieces(archive, item, start)) {
+    take(piece)
+    since += piece.length
+    if (since < TURN) continue
+    since = 0
+    await turn()
+  }
 }
 
 function headerLength(archive        , item      )         {
@@ -654,7 +740,37 @@ function* copies(pieces                  )                                     {
   for (const piece of pieces) yield Buffer.from(piece)
 }
 
+/** The rest of the event loop's turn goes first. */
+const turn = ()                => new Promise((resolve) => setImmediate(resolve))
+
 const textOf = (error         )         => (error instanceof Error ? error.message : String(error))
+
+
+/** Named one by one; of what comes after them only the number is kept. */
+const NAMED = 1000
+
+/** What could not be restored or proven. */
+class Faults {
+           named          = []
+  count = 0
+
+  add(name        , why        )       {
+    this.count++
+    if (this.named.length < NAMED) this.named.push({ name, why })
+  }
+}
+
+/** What file systems answer that do not take one name, kind or size, but others. */
+const OF_ONE                      = new Set(
+  'ENAMETOOLONG EINVAL EILSEQ ENOTDIR EISDIR ELOOP EEXIST EFBIG ENOTSUP EOPNOTSUPP ENOSYS'.split(' '),
+)
+
+const codeOf = (error         )         => String((error                                )?.code ?? '')
+
+/** Why one entry is not in place, for errors that say nothing about the others; null for those that do. */
+function faultIn(error         )                {
+  return error instanceof Damage || OF_ONE.has(codeOf(error)) ? textOf(error) : null
+}
 
 
 
@@ -663,16 +779,21 @@ const WORK_FOLDER = '.ratchet-restore'
 const ZEROS = Buffer.alloc(256 << 10)
 /** A run of zeros of at least this is left as a hole. Bytes. */
 const HOLE_FROM = 64 << 10
+/** Folders of which a thread remembers that they are there. */
+const REMEMBERED = 20_000
 
 /** One file to be restored. Plain data: it goes to another thread. */
 
 /** Folders below the target, made when they are first needed, and never through a link. */
 class Tree {
+  /** An earlier run was interrupted here: what is there already is its work. */
+           resumed
            #root
            #known = new Set        ()
 
-  constructor(root        ) {
+  constructor(root        , resumed         ) {
     this.#root = Buffer.from(root)
+    this.resumed = resumed
   }
 
   at(name        )         {
@@ -683,22 +804,28 @@ class Tree {
   folder(name        )       {
     const key = name.toString('latin1')
     if (name.length === 0 || this.#known.has(key)) return
-    this.parentOf(name)
+    this.#parentOf(name)
     const place = this.at(name)
     try {
       fs.mkdirSync(place, 0o700)
     } catch (error) {
-      if ((error                         ).code !== 'EEXIST') throw error
-      if (!fs.lstatSync(place).isDirectory()) throw new Damage('something that is no folder is in the way')
+      if (codeOf(error) !== 'EEXIST') throw error
+      const found = fs.lstatSync(place)
+      if (!found.isDirectory()) throw new Damage('something that is no folder is in the way')
+      // The earlier run may have given it its own mode already, which may shut us out.
+      if (this.resumed && (found.mode & 0o700) !== 0o700) fs.chmodSync(place, 0o700)
     }
+    if (this.#known.size >= REMEMBERED) this.#known.clear()
     this.#known.add(key)
   }
 
-  has(name        )          {
-    return this.#known.has(name.toString('latin1'))
+  /** What is there under a name, after the folders above it have been made. Throws `Damage` as `folder` does. */
+  find(name        )                       {
+    this.#parentOf(name)
+    return fs.lstatSync(this.at(name), { throwIfNoEntry: false })
   }
 
-  parentOf(name        )       {
+  #parentOf(name        )       {
     this.folder(name.subarray(0, Math.max(0, name.lastIndexOf(0x2f))))
   }
 }
@@ -710,25 +837,22 @@ class Placer {
            #archive
            #tree
            #staged
-           #resumed
 
-  /** `id`: of this thread. `resumed`: files may be in place already. */
+  /** `id`: of this thread. */
   constructor(archive        , target        , id        , resumed         ) {
     this.#archive = archive
-    this.#tree = new Tree(target)
+    this.#tree = new Tree(target, resumed)
     this.#staged = path.join(target, WORK_FOLDER, `file-${id}`)
-    this.#resumed = resumed
   }
 
   /** Throws `Damage` when the content is not what was backed up; then nothing is in place. */
   async place(task      )                {
     const { item } = task
-    this.#tree.parentOf(item.name)
+    const found = this.#tree.find(item.name)
     const place = this.#tree.at(item.name)
-    const found = fs.lstatSync(place, { throwIfNoEntry: false })
     if (found !== undefined) {
-      if (this.#resumed && found.isFile() && found.size === item.size && isProven(place, task)) return
-      if (!this.#resumed || !found.isFile()) throw new Damage('something of this name is there already')
+      if (!this.#tree.resumed || !found.isFile()) throw new Damage('something of this name is there already')
+      if (found.size === item.size && isProven(place, task)) return
     }
     fs.rmSync(this.#staged, { force: true })
     const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants
@@ -770,13 +894,24 @@ function writeAll(fd        , bytes        , position        )       {
 function isProven(place        , { item, digest }      )          {
   const proof = new Proof(digest, item.crc)
   if (proof.isNone) return false
-  const fd = fs.openSync(place, 'r')
+  const fd = openOwn(place)
+  if (fd === null) return false
   try {
     const chunk = Buffer.allocUnsafe(256 << 10)
     for (let got = fs.readSync(fd, chunk); got > 0; got = fs.readSync(fd, chunk)) proof.update(chunk.subarray(0, got))
     return proof.holds()
   } finally {
     fs.closeSync(fd)
+  }
+}
+
+/** Null for a file whose mode, as it was backed up, does not let its owner read it: it is written again. */
+function openOwn(place        )                {
+  try {
+    return fs.openSync(place, 'r')
+  } catch (error) {
+    if (codeOf(error) !== 'EACCES') throw error
+    return null
   }
 }
 
@@ -788,8 +923,177 @@ async function checkContent(archive        , { item, digest }      )            
 }
 
 
+
+/** What begins like this the archive's maker put into it. */
+const OWN = Buffer.from('installation/')
+const MANIFEST = 'installation/manifest.jsonl'
+/** In archives of a format without checksums: lines for all our own entries, the manifest's among them. */
+const SEAL = 'installation/seal.jsonl'
+const SCRIPT = 'installation/restore.mjs'
+/** No seal is longer. Bytes. */
+const SEAL_MOST = 64 << 10
+const MANIFEST_NAMED = 'list of files in the archive (its manifest)'
+const SEAL_NAMED = 'seal of the list of files in the archive (its manifest)'
+
+const isOwn = (name        )          => name.subarray(0, OWN.length).equals(OWN)
+
+/** The entries, by whatever format. */
+function* itemsIn(archive        )                                   {
+  const named = /\.jpa$/i.test(archive.files.at(-1) ?? '')
+  yield* named || jpaStart(archive) === 0 ? jpaItems(archive) : zipItems(archive)
+}
+
+/** What the archive says about itself: all else is compared with it. */
+
+/** Finds the manifest and its seal, proves them, and puts the manifest into `folder`. `look` sees every entry. */
+async function readCatalogue(archive        , folder        , look                      )                     {
+  const found = new Map              ()
+  for (const item of itemsIn(archive)) {
+    look(item)
+    if (isOwn(item.name)) found.set(item.name.toString('latin1'), item)
+  }
+  const [manifest, seal] = [found.get(MANIFEST), found.get(SEAL)]
+  const missing           = []
+  if (manifest === undefined && (seal !== undefined || found.has(SCRIPT))) missing.push(MANIFEST)
+  if (manifest?.crc === null && seal === undefined) missing.push(SEAL)
+  const own = seal === undefined ? null : await readSeal(archive, seal)
+  if (manifest === undefined) return { manifest: null, own, missing }
+  const digest = own?.get(MANIFEST) ?? null
+  if (own !== null && digest === null) throw damagedList(SEAL_NAMED)
+  return { manifest: await copyOut(archive, manifest, digest, folder), own, missing }
+}
+
+async function readSeal(archive        , seal      )                               {
+  if (seal.size > SEAL_MOST) throw damagedList(SEAL_NAMED)
+  const pieces           = []
+  await unpackList(archive, seal, SEAL_NAMED, (bytes) => void pieces.push(Buffer.from(bytes)))
+  const digests = new Map                ()
+  for (const text of Buffer.concat(pieces).toString('utf8').split('\n')) {
+    const line = text === '' ? null : decodeLine(text)
+    if (line !== null && line.digest !== null) digests.set(line.name.toString('latin1'), line.digest)
+  }
+  return digests
+}
+
+async function copyOut(archive        , item      , digest               , folder        )                  {
+  const { bavail, bsize } = fs.statfsSync(folder)
+  if (item.size > bavail * bsize) throw new Fatal(`${folder} has no room for the list of files: ${item.size} bytes`)
+  const file = path.join(folder, 'manifest.jsonl')
+  const fd = fs.openSync(file, 'w', 0o600)
+  const proof = new Proof(digest, item.crc)
+  let at = 0
+  try {
+    await unpackList(archive, item, MANIFEST_NAMED, (bytes) => {
+      proof.update(bytes)
+      writeAll(fd, bytes, at)
+      at += bytes.length
+    })
+  } finally {
+    fs.closeSync(fd)
+  }
+  if (!proof.holds()) throw damagedList(MANIFEST_NAMED)
+  return file
+}
+
+async function unpackList(archive        , item      , what        , take                         )                {
+  try {
+    await unpack(archive, item, take)
+  } catch (error) {
+    throw error instanceof Damage ? damagedList(what) : error
+  }
+}
+
+const damagedList = (what        )        => new Fatal(`the ${what} is damaged`)
+
+/** Why one of our own entries cannot be trusted; null if it can, or nothing would tell. */
+function ownFault({ own }           , name        )                {
+  const text = name.toString('latin1')
+  return own === null || text === SEAL || own.has(text) ? null : 'the seal does not list it'
+}
+
+/** The same for the same archive: its length and both its ends. */
+function identityOf(archive        )         {
+  const head = archive.read(0, 1 << 16)
+  const tail = archive.read(archive.size - Math.min(archive.size, 1 << 16), 1 << 16)
+  return createHash('sha256').update(`${archive.size}\n`).update(head).update(tail).digest('hex')
+}
+
+
+/** The folder for what is not in place yet, and the mark in it that says which archive is being restored. */
+
+const MARK = 'archive'
+
+/** Makes the target ours, which is new or empty, or holds an unfinished restore of the archive with this `identity`. */
+function claim(target        , identity        )       {
+  const folder = path.join(target, WORK_FOLDER)
+  const mark = path.join(folder, MARK)
+  fs.mkdirSync(target, { recursive: true })
+  if (fs.lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() === false) {
+    throw new Fatal(`${folder} is not a folder`, 2)
+  }
+  if (fs.existsSync(mark)) {
+    if (fs.readFileSync(mark, 'utf8') === identity) return { folder, resumed: true }
+    throw new Fatal(`${target} holds an unfinished restore of another archive`, 2)
+  }
+  const found = fs.readdirSync(target).filter((name) => name !== WORK_FOLDER)
+  if (found.length > 0) {
+    removeEmpty(folder)
+    throw new Fatal(`${target} is not empty; restore into a new folder`, 2)
+  }
+  fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
+  writeMark(mark, identity)
+  return { folder, resumed: false }
+}
+
+/** Left without its mark by a run that ended between the two last things it does. */
+function removeEmpty(folder        )       {
+  if (fs.existsSync(folder) && fs.readdirSync(folder).length === 0) fs.rmdirSync(folder)
+}
+
+/** Whole under its name, or not there: half a mark would be that of another archive. */
+function writeMark(mark        , identity        )       {
+  const growing = `${mark}.new`
+  const fd = fs.openSync(growing, 'w', 0o600)
+  try {
+    fs.writeSync(fd, identity)
+    fs.fsyncSync(fd)
+  } finally {
+    fs.closeSync(fd)
+  }
+  fs.renameSync(growing, mark)
+}
+
+/** Everything is in place: onto the disk with it, and only then is it no restore any more that could be gone on with. */
+function settle(target        , { folder }      )       {
+  sync(target)
+  for (const name of fs.readdirSync(folder)) {
+    if (name !== MARK) fs.rmSync(path.join(folder, name), { recursive: true, force: true })
+  }
+  fs.rmSync(folder, { recursive: true, force: true })
+}
+
+/** Node has no call for it; where the program is missing the system does it in its own time. */
+function sync(target        )       {
+  try {
+    execFileSync('sync', ['-f', target], { stdio: 'ignore', timeout: 600_000 })
+  } catch (error) {
+    process.stderr.write(`note: ${target} could not be synced (${textOf(error)})\n`)
+  }
+}
+
+/** A folder for a run that writes nothing else; gone when the program ends, however it does. */
+function passing()       {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'ratchet-check-'))
+  process.once('exit', () => fs.rmSync(folder, { recursive: true, force: true }))
+  return { folder, resumed: false }
+}
+
+
 /** Batches that the second thread has got and not finished. */
 const QUEUED = 2
+
+/** The system does not let it go on: a full disk, a file system that is gone. */
+class Stopped extends Fatal {}
 
 const bufferOf = (bytes            )         => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
@@ -811,8 +1115,9 @@ async function batch(archive        , placer               , tasks              
     try {
       await (placer === null ? checkContent(archive, task) : placer.place(task))
     } catch (error) {
-      if (!(error instanceof Damage)) return { faults, fatal: textOf(error) }
-      faults.push({ name: task.item.name, why: error.message })
+      const why = faultIn(error)
+      if (why === null) return { faults, fatal: textOf(error) }
+      faults.push({ name: task.item.name, why })
     }
   }
   return { faults, fatal: null }
@@ -820,15 +1125,17 @@ async function batch(archive        , placer               , tasks              
 
 /** Hands batches to a second thread, does some itself meanwhile, and gathers what comes of them. */
 class Crew {
-           faults          = []
+           #faults
            #thread
            #archive
            #placer
   #waiting = 0
   #failed               = null
 
-  constructor(data                      ) {
+  /** What it cannot do goes into `faults`. */
+  constructor(data                      , faults        ) {
     const { files, target, resumed } = data
+    this.#faults = faults
     this.#archive = new Joined(files)
     this.#placer = target === null ? null : new Placer(this.#archive, target, 0, resumed)
     const resourceLimits = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 32 }
@@ -859,8 +1166,8 @@ class Crew {
   }
 
   #note({ faults, fatal }        )       {
-    for (const { name, why } of faults) this.faults.push({ name: bufferOf(name), why })
-    if (fatal !== null) this.#failed ??= new Fatal(fatal)
+    for (const { name, why } of faults) this.#faults.add(bufferOf(name), why)
+    if (fatal !== null) this.#failed ??= new Stopped(fatal)
   }
 
   #check()       {
@@ -868,14 +1175,13 @@ class Crew {
   }
 }
 
-/** Answers of the other thread arrive between two turns of the event loop. */
-const turn = ()                => new Promise((resolve) => setImmediate(resolve))
-
 
 
 /** What comes after all files are in place: links, further names of files, and what only holds for a finished folder. */
 
 const LONGEST_LINK = 4095
+/** What file systems answer that know no second names, or no more of them. */
+const NO_NAMES                      = new Set('EPERM EMLINK EXDEV ENOTSUP EOPNOTSUPP ENOSYS EINVAL'.split(' '))
 
 /** The path a link points to. Throws `Damage` unless its content is proven. */
 async function linkTarget(archive        , { item, digest }      )                  {
@@ -912,31 +1218,37 @@ function leadsOut(name        , target        )          {
 
 function makeLink(tree      , task      , target        )       {
   const { name } = task.item
-  tree.parentOf(name)
+  const found = tree.find(name)
   const place = tree.at(name)
-  const found = fs.lstatSync(place, { throwIfNoEntry: false })
-  if (found !== undefined) {
-    if (found.isSymbolicLink() && fs.readlinkSync(place, { encoding: 'buffer' }).equals(target)) return
+  if (found === undefined) fs.symlinkSync(target, place)
+  else if (!found.isSymbolicLink() || !fs.readlinkSync(place, { encoding: 'buffer' }).equals(target)) {
     throw new Damage('something of this name is there already')
   }
-  fs.symlinkSync(target, place)
   if (task.owner !== null) fs.lchownSync(place, task.owner.uid, task.owner.gid)
   fs.lutimesSync(place, task.mtime, task.mtime)
 }
 
-/** A further name of a file that is in place. */
-function makeName(tree      , first        , name        )       {
-  tree.parentOf(name)
+/** A further name of a file that is in place. False where there can be none: the name has content of its own. */
+function makeName(tree      , first        , name        )          {
+  const of = tree.find(first)
+  if (of === undefined || !of.isFile()) return false
+  const found = tree.find(name)
   const place = tree.at(name)
-  const found = fs.lstatSync(place, { throwIfNoEntry: false })
   if (found !== undefined) {
-    if (found.isFile() && found.ino === fs.lstatSync(tree.at(first)).ino) return
-    throw new Damage('something of this name is there already')
+    if (found.isFile() && found.ino === of.ino) return true
+    if (!tree.resumed || !found.isFile()) throw new Damage('something of this name is there already')
+    fs.rmSync(place) // of a file that had to be written again
   }
-  fs.linkSync(tree.at(first), place)
+  try {
+    fs.linkSync(tree.at(first), place)
+    return true
+  } catch (error) {
+    if (!NO_NAMES.has(codeOf(error))) throw error
+    return false
+  }
 }
 
-/** Modes and times of folders; those that would shut ourselves out last, the deepest first. */
+/** Modes and times of folders; `later` are those that would shut us out, the deepest first. */
 class Folders {
            #tree
            #later         = []
@@ -946,15 +1258,16 @@ class Folders {
   }
 
   finish(task      )       {
-    if ((task.mode & 0o700) === 0o700) return this.#apply(task)
-    this.#later.push(task)
+    if (!this.#tree.find(task.item.name)?.isDirectory()) return // named already: something else is in its place
+    if ((task.mode & 0o100) === 0) this.#later.push(task)
+    else this.apply(task)
   }
 
-  end()       {
-    for (const task of this.#later.toReversed()) this.#apply(task)
+  get later()                  {
+    return this.#later.toReversed()
   }
 
-  #apply({ item, mode, mtime, owner }      )       {
+  apply({ item, mode, mtime, owner }      )       {
     const place = this.#tree.at(item.name)
     if (owner !== null) fs.chownSync(place, owner.uid, owner.gid)
     fs.utimesSync(place, mtime, mtime)
@@ -997,6 +1310,7 @@ function readOptions(args                   )                 {
   const { to, check } = values
   if (positionals.length > 1) throw new Fatal(`one archive at a time; "${positionals[1]}" is too many`, 2)
   if ((to === undefined) === (check !== true)) throw new Fatal('say either --to FOLDER or --check', 2)
+  if (to === '') throw new Fatal('--to names no folder', 2)
   const patterns = (values.only ?? []).map(patternOf)
   return {
     archive: positionals[0] ?? onlyArchive(process.cwd()),
@@ -1038,231 +1352,64 @@ function onlyArchive(folder        )         {
 
 
 
-const MANIFEST = 'installation/manifest.jsonl'
-/** In archives of a format without checksums: the manifest's own line. */
-const SEAL = 'installation/seal.jsonl'
-/** No seal is longer. Bytes. */
-const SEAL_MOST = 64 << 10
-/** Files, and their bytes as stored, that are handed to a thread together. */
-const BATCH_FILES = 64
-const BATCH_BYTES = 1 << 20
+/** Names of one file share the group. */
 
-/** One restore, or one check, from the first byte to the last. */
-class Run {
-           #options
+/** Whether an entry is asked for; our own ones only by name, or where all is checked. */
+function isWanted({ installation, target, wanted }         , name        )          {
+  return (installation || target === null || !isOwn(name)) && wanted(name)
+}
+
+/** The archive's entries with what the manifest says of each. */
+class Entries {
+  /** Of those told about: how many have extended attributes. */
+  xattrs = 0
            #archive
-           #work
-           #faults          = []
-           #links         = []
-  /** First name of each file with several, by group; and further names with the first one's. */
-           #firsts = new Map                                          ()
-           #names                                  = []
-           #say
-  #files = 0
-  #bytes = 0
-  #xattrs = 0
-  #manifest                = null
+           #options
+           #catalogue
 
-  /** `say` is told how much of the archive has been handed out, 0 to 1. */
-  constructor(options         , say                        ) {
+  constructor(archive        , options         , catalogue           ) {
+    this.#archive = archive
     this.#options = options
-    this.#archive = new Joined(partsOf(options.archive))
-    const place = options.target ?? fs.mkdtempSync(path.join(process.env['TMPDIR'] ?? '/tmp', 'ratchet-check-'))
-    this.#work = options.target === null ? place : path.join(place, WORK_FOLDER)
-    this.#say = say
+    this.#catalogue = catalogue
   }
 
-  async run()                  {
-    const { target } = this.#options
-    const resumed = target !== null && claim(target, this.#work, this.#archive)
-    await this.#fetchManifest()
-    if (target !== null) this.#checkRoom(target)
-    const crew = new Crew({ files: this.#archive.files, target, resumed })
+  /** Every entry that is asked for and can be trusted. `tell`: where those that cannot are named, and what is missing. */
+  *all(tell               )                                      {
+    const miss = ({ name }      )       => {
+      if (isWanted(this.#options, name)) tell?.add(name, 'the archive does not hold it any more')
+    }
+    const { manifest } = this.#catalogue
+    const lines = manifest === null ? null : new Lines(manifest, miss)
     try {
-      for await (const tasks of this.#batches()) await crew.give(tasks)
-    } finally {
-      await crew.finish()
-    }
-    this.#faults.push(...crew.faults)
-    await this.#finish()
-    fs.rmSync(this.#work, { recursive: true, force: true })
-    if (target !== null) settle(target)
-    return { files: this.#files, bytes: this.#bytes, faults: this.#faults, notes: this.#notes() }
-  }
-
-  *#items()                                   {
-    yield* jpaStart(this.#archive) === 0 ? jpaItems(this.#archive) : zipItems(this.#archive)
-  }
-
-  /** The manifest out of the archive: every other entry is compared with it. */
-  async #fetchManifest()                {
-    const item = [...this.#found(MANIFEST)].at(-1)
-    if (item === undefined) return
-    this.#manifest = path.join(this.#work, 'manifest.jsonl')
-    const fd = fs.openSync(this.#manifest, 'w', 0o600)
-    const proof = new Proof(item.crc === null ? await this.#sealOf(item) : null, item.crc)
-    try {
-      await unpack(this.#archive, item, (bytes) => {
-        proof.update(bytes)
-        fs.writeSync(fd, bytes)
-      })
-    } finally {
-      fs.closeSync(fd)
-    }
-    if (!proof.holds()) throw new Fatal('the list of files in the archive (its manifest) is damaged')
-  }
-
-  /** What the seal says the manifest's digest is; null without one. */
-  async #sealOf(manifest      )                         {
-    const seal = [...this.#found(SEAL)].at(-1)
-    if (seal === undefined) return null
-    if (seal.size > SEAL_MOST) throw new Fatal('the seal of the manifest is damaged')
-    const pieces           = []
-    await unpack(this.#archive, seal, (bytes) => void pieces.push(Buffer.from(bytes)))
-    const lines = Buffer.concat(pieces)
-      .toString('utf8')
-      .split('\n')
-      .filter((text) => text !== '')
-    const line = lines.map(decodeLine).find((own) => own?.name.equals(manifest.name) === true)
-    if (line === undefined || line === null) throw new Fatal('the seal of the manifest is damaged')
-    return line.digest
-  }
-
-  *#found(name        )                                   {
-    const wanted = Buffer.from(name)
-    for (const item of this.#items()) if (item.name.equals(wanted)) yield item
-  }
-
-  #checkRoom(target        )       {
-    let bytes = 0
-    for (const item of this.#items()) if (item.kind === 'file' && this.#isWanted(item)) bytes += item.size
-    const { bavail, bsize } = fs.statfsSync(target)
-    // What an interrupted run has put in place already is not asked for again; a sparse file may need less.
-    if (bytes <= bavail * bsize || fs.readdirSync(target).length > 1) return
-    throw new Fatal(`${target} has room for ${bavail * bsize} bytes; the files need ${bytes}`)
-  }
-
-  #isWanted(item      )          {
-    const own = item.name.toString('latin1').startsWith('installation/')
-    return (this.#options.installation || !own) && this.#options.wanted(item.name)
-  }
-
-  async *#batches()                                          {
-    let tasks         = []
-    let bytes = 0
-    for (const task of this.#tasks()) {
-      this.#say(task.item.offset / this.#archive.size)
-      tasks.push(task)
-      bytes += task.item.stored
-      if (tasks.length < BATCH_FILES && bytes < BATCH_BYTES) continue
-      yield tasks
-      tasks = []
-      bytes = 0
-    }
-    if (tasks.length > 0) yield tasks
-  }
-
-  /** The files whose content a thread is to deal with; links and further names are kept for the end. */
-  *#tasks()                                   {
-    for (const task of this.#all(true)) {
-      const { item, digest } = task
-      if (item.kind === 'dir') continue
-      this.#files++
-      this.#bytes += item.size
-      if (item.kind === 'symlink') this.#links.push(task)
-      else if (!this.#isFurtherName(task)) yield task
-      else if (digest !== null && this.#options.target === null) yield task
-    }
-  }
-
-  #isFurtherName(task                                  )          {
-    const { group, digest, item } = task
-    if (group === undefined || group === null || digest === null || this.#options.target === null) return false
-    const first = this.#firsts.get(group)
-    if (first === undefined) this.#firsts.set(group, { name: item.name, digest })
-    else if (first.digest === digest) this.#names.push({ first: first.name, task })
-    return first !== undefined && first.digest === digest
-  }
-
-  /** Every wanted entry with its line of the manifest. `tell`: name what is refused or missing. */
-  *#all(tell         )                                                              {
-    const miss = (line      )       => {
-      if (tell && this.#options.wanted(line.name)) this.#fault(line.name, 'the archive does not hold it any more')
-    }
-    const lines = this.#manifest === null ? null : new Lines(this.#manifest, miss)
-    try {
-      for (const item of this.#items()) {
+      for (const item of itemsIn(this.#archive)) {
         const line = lines?.lineFor(item.name) ?? null
-        if (!this.#isWanted(item)) continue
-        const fault = item.refused ?? nameFault(item.name) ?? unlisted(item, lines, line)
-        if (fault === null) yield { ...this.#taskOf(item, line), group: line?.group ?? null }
-        else if (tell) this.#fault(item.name, fault)
-        if (tell && line?.xattrs === true) this.#xattrs++
+        if (!isWanted(this.#options, item.name)) continue
+        const fault = item.refused ?? nameFault(item.name) ?? this.#unlisted(item, lines, line)
+        if (fault === null) yield this.#taskOf(item, line)
+        else tell?.add(item.name, fault)
+        if (tell !== null && line?.xattrs === true) this.xattrs++
       }
-      if (tell) lines?.end()
+      if (tell !== null) lines?.end()
     } finally {
       lines?.close()
     }
   }
 
-  #taskOf(item      , line             )       {
+  #unlisted({ name }      , lines              , line             )                {
+    if (isOwn(name)) return ownFault(this.#catalogue, name)
+    return lines === null || line !== null ? null : 'the manifest does not list it'
+  }
+
+  #taskOf(item      , line             )          {
     const { owners } = this.#options
     return {
       item,
-      digest: line?.digest ?? null,
+      digest: line?.digest ?? this.#catalogue.own?.get(item.name.toString('latin1')) ?? null,
       mode: (line?.mode ?? item.mode) & (owners ? 0o7777 : 0o1777),
       mtime: line === null ? item.mtime : secondsOf(line.mtimeNs),
       owner: owners && line !== null ? { uid: line.uid, gid: line.gid } : null,
+      group: line?.group ?? null,
     }
-  }
-
-  async #finish()                {
-    const { target } = this.#options
-    const tree = target === null ? null : new Tree(target)
-    for (const task of this.#links) {
-      await this.#attempt(task, async () => {
-        const to = await linkTarget(this.#archive, task)
-        if (tree === null) return
-        if (!this.#options.outsideLinks && leadsOut(task.item.name, to)) {
-          throw new Damage('it is a link that leads out of the target (--outside-links allows it)')
-        }
-        makeLink(tree, task, to)
-      })
-    }
-    if (tree === null) return
-    for (const { first, task } of this.#names) await this.#attempt(task, () => makeName(tree, first, task.item.name))
-    const folders = new Folders(tree)
-    // All of them first: a folder that is made gives the one above it another time.
-    for (const task of this.#folders()) await this.#attempt(task, () => tree.folder(task.item.name))
-    for (const task of this.#folders()) if (tree.has(task.item.name)) folders.finish(task)
-    folders.end()
-  }
-
-  *#folders()                                   {
-    for (const task of this.#all(false)) if (task.item.kind === 'dir') yield task
-  }
-
-  async #attempt({ item }      , work                            )                {
-    try {
-      await work()
-    } catch (error) {
-      const known = error instanceof Damage || (error                         ).code !== undefined
-      if (!known) throw error
-      this.#fault(item.name, textOf(error))
-    }
-  }
-
-  #fault(name        , why        )       {
-    this.#faults.push({ name, why })
-  }
-
-  #notes()           {
-    const notes           = []
-    if (this.#manifest === null)
-      notes.push('the archive holds no manifest: contents are compared with their CRC at most')
-    if (this.#xattrs > 0)
-      notes.push(`extended attributes of ${this.#xattrs} entries were not restored: ratchet restore does`)
-    return notes
   }
 }
 
@@ -1275,41 +1422,162 @@ function nameFault(name        )                {
   return pathFault(name, process.platform === 'win32')
 }
 
-function unlisted(item      , lines              , line             )                {
-  const own = item.name.toString('latin1').startsWith('installation/')
-  return lines === null || line !== null || own ? null : 'the manifest does not list it'
-}
 
-/** Makes the target ours. True if an earlier run of this very archive was interrupted here. */
-function claim(target        , work        , archive        )          {
-  const head = archive.read(0, 1 << 16)
-  const tail = archive.read(archive.size - Math.min(archive.size, 1 << 16), 1 << 16)
-  const identity = createHash('sha256').update(`${archive.size}\n`).update(head).update(tail).digest('hex')
-  const mark = path.join(work, 'archive')
-  fs.mkdirSync(target, { recursive: true })
-  if (fs.existsSync(mark)) {
-    if (fs.readFileSync(mark, 'utf8') === identity) return true
-    throw new Fatal(`${target} holds an unfinished restore of another archive`, 2)
+
+/** Files, and their bytes as stored, that are handed to a thread together. */
+const BATCH_FILES = 64
+const BATCH_BYTES = 1 << 20
+/** Files with several names that are remembered by their first one; beyond them names become copies. */
+const FIRST_NAMES = 50_000
+/** What packs better than this is zeros, which come back as holes. */
+const RATIO = 100
+
+/** One restore, or one check, from the first byte to the last. */
+class Run {
+           #options
+           #archive
+           #faults = new Faults()
+  /** By group: the name under which the file is in place, and its digest. */
+           #firsts = new Map                                          ()
+           #say
+  #files = 0
+  #bytes = 0
+
+  /** `say` is told how much of the archive has been handed out, 0 to 1. */
+  constructor(options         , say                        ) {
+    this.#options = options
+    this.#archive = new Joined(partsOf(options.archive))
+    this.#say = say
   }
-  const found = fs.readdirSync(target).filter((name) => name !== WORK_FOLDER)
-  if (found.length > 0) throw new Fatal(`${target} is not empty; restore into a new folder`, 2)
-  fs.mkdirSync(work, { recursive: true, mode: 0o700 })
-  fs.writeFileSync(mark, identity)
-  return false
-}
 
-/** What was written, onto the disk. Node has no call for it; where the program is missing the system does it in its own time. */
-function settle(target        )       {
-  try {
-    execFileSync('sync', ['-f', target], { stdio: 'ignore', timeout: 600_000 })
-  } catch (error) {
-    process.stderr.write(`note: ${target} could not be synced (${textOf(error)})\n`)
+  async run()                  {
+    const { target } = this.#options
+    const work = target === null ? passing() : claim(target, identityOf(this.#archive))
+    const catalogue = await this.#open(work)
+    for (const name of catalogue.missing) this.#faults.add(Buffer.from(name), 'it is missing, and proves the others')
+    const entries = new Entries(this.#archive, this.#options, catalogue)
+    const crew = new Crew({ files: this.#archive.files, target, resumed: work.resumed }, this.#faults)
+    try {
+      for await (const tasks of this.#batches(entries)) await crew.give(tasks)
+    } finally {
+      await crew.finish()
+    }
+    if (target !== null) {
+      await this.#finish(entries, target, work.resumed)
+      settle(target, work)
+    }
+    return { files: this.#files, bytes: this.#bytes, faults: this.#faults, notes: notesOf(catalogue, entries) }
+  }
+
+  /** An archive that cannot be read leaves the target free for one that can. */
+  async #open(work      )                     {
+    const { target } = this.#options
+    try {
+      let needed = 0
+      const catalogue = await readCatalogue(this.#archive, work.folder, (item) => (needed += this.#room(item)))
+      if (target !== null && !work.resumed) checkRoom(target, needed)
+      return catalogue
+    } catch (error) {
+      if (!work.resumed && error instanceof Fatal) fs.rmSync(work.folder, { recursive: true, force: true })
+      throw error
+    }
+  }
+
+  #room({ kind, name, size, stored }      )         {
+    return kind === 'file' && isWanted(this.#options, name) ? Math.min(size, stored * RATIO) : 0
+  }
+
+  async *#batches(entries         )                                          {
+    let tasks         = []
+    let bytes = 0
+    for (const task of this.#tasks(entries)) {
+      this.#say(task.item.offset / this.#archive.size)
+      tasks.push(task)
+      bytes += task.item.stored
+      if (tasks.length < BATCH_FILES && bytes < BATCH_BYTES) continue
+      yield tasks
+      tasks = []
+      bytes = 0
+    }
+    if (tasks.length > 0) yield tasks
+  }
+
+  /** What a thread is to deal with; links and further names come at the end, unless all is only looked at. */
+  *#tasks(entries         )                                   {
+    for (const task of entries.all(this.#faults)) {
+      const { item } = task
+      if (item.kind === 'dir') continue
+      this.#files++
+      this.#bytes += item.size
+      if (this.#options.target === null || (item.kind === 'file' && this.#firstOf(task) === null)) yield task
+    }
+  }
+
+  /** The name that the file has already; null if this is the first, or the only one. */
+  #firstOf({ group, digest, item }         )                {
+    if (group === null || digest === null) return null
+    const name = item.name.toString('latin1')
+    const first = this.#firsts.get(group)
+    if (first === undefined && this.#firsts.size < FIRST_NAMES) this.#firsts.set(group, { name, digest })
+    return first === undefined || first.digest !== digest || first.name === name
+      ? null
+      : Buffer.from(first.name, 'latin1')
+  }
+
+  async #finish(entries         , target        , resumed         )                {
+    const tree = new Tree(target, resumed)
+    const placer = new Placer(this.#archive, target, 2, resumed)
+    for (const task of entries.all(null)) await this.#attempt(task, () => this.#place(task, tree, placer))
+    // Only now: whatever is made in a folder gives it another time. With a tree that changes no mode any more.
+    const folders = new Folders(new Tree(target, false))
+    for (const task of entries.all(null)) {
+      if (task.item.kind === 'dir') await this.#attempt(task, () => folders.finish(task))
+    }
+    for (const task of folders.later) await this.#attempt(task, () => folders.apply(task))
+  }
+
+  async #place(task         , tree      , placer        )                {
+    const { kind, name } = task.item
+    if (kind === 'dir') return tree.folder(name)
+    if (kind === 'file') {
+      const first = this.#firstOf(task)
+      if (first !== null && !makeName(tree, first, name)) await placer.place(task)
+      return
+    }
+    const to = await linkTarget(this.#archive, task)
+    if (!this.#options.outsideLinks && leadsOut(name, to)) {
+      throw new Damage('it is a link that leads out of the target (--outside-links allows it)')
+    }
+    makeLink(tree, task, to)
+  }
+
+  async #attempt({ item }      , work                            )                {
+    try {
+      await work()
+    } catch (error) {
+      const why = faultIn(error)
+      if (why === null) throw error
+      this.#faults.add(item.name, why)
+    }
   }
 }
 
+function checkRoom(target        , bytes        )       {
+  const { bavail, bsize } = fs.statfsSync(target)
+  if (bytes > bavail * bsize) {
+    throw new Fatal(`${target} has room for ${bavail * bsize} bytes; the files need ${bytes}`)
+  }
+}
 
-/** Faults named one by one; beyond them only their number is told. */
-const NAMED = 1000
+function notesOf({ manifest }           , { xattrs }         )           {
+  const notes           = []
+  if (manifest === null) notes.push('the archive holds no manifest: contents are compared with their CRC at most')
+  if (xattrs > 0) notes.push(`extended attributes of ${xattrs} entries were not restored: ratchet restore does`)
+  return notes
+}
+
+
+const GOES_ON = 'What is restored so far stays; the same command goes on where it was.\n'
 
 function meter()                         {
   let last = -1
@@ -1323,35 +1591,51 @@ function meter()                         {
 
 function tell({ files, bytes, faults, notes }        , target               )         {
   if (process.stderr.isTTY) process.stderr.write('\r')
-  for (const { name, why } of faults.slice(0, NAMED)) process.stderr.write(`${printable(name)}: ${why}\n`)
-  if (faults.length > NAMED) process.stderr.write(`and ${faults.length - NAMED} more\n`)
+  const { named, count } = faults
+  for (const { name, why } of named) process.stderr.write(`${printable(name)}: ${why}\n`)
+  if (count > named.length) process.stderr.write(`and ${count - named.length} more\n`)
   for (const note of notes) process.stderr.write(`note: ${note}\n`)
   const done = target === null ? 'checked' : `restored to ${target}`
-  const but = faults.length === 0 ? '' : `; ${faults.length} not, they are named above`
+  const but = count === 0 ? '' : `; ${count} not, they are named above`
   process.stdout.write(`${files} files and links, ${bytes} bytes, ${done}${but}\n`)
-  return faults.length === 0 ? 0 : 3
+  return count === 0 ? 0 : 3
+}
+
+/** Ended from outside: with the code that a shell gives for the signal. */
+function endOn(signal                      , code        , target               )       {
+  process.once(signal, () => {
+    process.stderr.write(`\ninterrupted. ${target === null ? '\n' : GOES_ON}`)
+    process.exit(code)
+  })
 }
 
 async function main()                  {
-  const options = readOptions(process.argv.slice(2))
-  if (options === null) {
-    process.stdout.write(USAGE)
-    return 0
+  let target                = null
+  try {
+    const options = readOptions(process.argv.slice(2))
+    if (options === null) {
+      process.stdout.write(USAGE)
+      return 0
+    }
+    target = options.target
+    endOn('SIGINT', 130, target)
+    endOn('SIGTERM', 143, target)
+    return tell(await new Run(options, meter()).run(), target)
+  } catch (error) {
+    return explain(error, target)
   }
-  return tell(await new Run(options, meter()).run(), options.target)
 }
 
-if (isMainThread) {
-  main().then(
-    (code) => {
-      process.exitCode = code
-    },
-    (error         ) => {
-      const known = error instanceof Fatal || (error                         ).code !== undefined
-      process.stderr.write(`${known ? textOf(error) : ((error         ).stack ?? textOf(error))}\n`)
-      if (error instanceof Fatal && error.code === 2)
-        process.stderr.write('node restore.mjs --help tells how it is used\n')
-      process.exitCode = error instanceof Fatal ? error.code : 1
-    },
-  )
-} else workInThread()
+/** What ended the run, in words; a stack only where it is a fault of this program. */
+function explain(error         , target               )         {
+  const outer = error instanceof Stopped || codeOf(error) !== ''
+  const known = outer || error instanceof Fatal || error instanceof Damage
+  process.stderr.write(`${known ? textOf(error) : ((error         ).stack ?? textOf(error))}\n`)
+  const code = error instanceof Fatal ? error.code : 1
+  if (code === 2) process.stderr.write('node restore.mjs --help tells how it is used\n')
+  else if (outer && target !== null) process.stderr.write(GOES_ON)
+  return code
+}
+
+if (isMainThread) process.exitCode = await main()
+else workInThread()

@@ -3,7 +3,10 @@ export interface DatabaseFacts {
   readonly type: 'sqlite'
   /** All tables are from one moment. */
   readonly consistency: 'snapshot'
-  /** `ok`; or which tables could not be checked, because they need functions that only their own program has. */
+  /**
+   * `ok`, perhaps with more words; `not checked: …`: tables that need functions which only their own program has;
+   * `damaged: …`: what the check found. The copy is as good as the original then.
+   */
   readonly integrity: string
   /** Rows by table; null: counting took too long. */
   readonly rows: Readonly<Record<string, number | null>>
@@ -17,6 +20,13 @@ export interface DatabaseFacts {
   /** How the original keeps its journal; the copy needs no side files. */
   readonly journal: 'wal' | 'rollback'
 }
+
+/** How `integrity` of a damaged database begins. */
+export const DAMAGED = 'damaged: '
+
+/** What is wrong with the database itself, or null. */
+export const damageOf = (facts: DatabaseFacts | null): string | null =>
+  facts?.integrity.startsWith(DAMAGED) === true ? facts.integrity.slice(DAMAGED.length) : null
 
 const NUMBERS = ['tables', 'pageSize', 'pages', 'userVersion', 'applicationId'] as const
 

@@ -1,19 +1,29 @@
 import path from 'node:path'
 import { LowSync } from 'lowdb'
 import { z } from 'zod'
-import { complaintOf, DEFAULT_ARCHIVE, profileInputSchema, profileSchema } from '../engine/profile-schema.ts'
+import {
+  complaintOf,
+  databaseSchema,
+  DEFAULT_ARCHIVE,
+  directorySourceSchema,
+  pacingSchema,
+  profileInputSchema,
+  profileSchema,
+} from '../engine/profile-schema.ts'
 import { DEFAULT_PACING } from '../engine/spec.ts'
 import type { Profile, Profiles } from '../engine/services.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'
 import { BackupError } from '../lib/errors.ts'
+import { nearest } from '../lib/nearest.ts'
 import { checkFormat, damaged, DurableJsonFile } from './json-file.ts'
 import { profileToBackupSpec } from './plan.ts'
-
-export const PROFILES_FORMAT = 1
+import { keepSchema, PROFILES_FORMAT, SCHEMA_REFERENCE } from './profiles-json-schema.ts'
 
 /** Entries are checked one by one when they are asked for: a slip in one must not stop the others. */
 const fileSchema = z.strictObject({
+  /** For editors: where the JSON schema lies. */
+  $schema: z.string().max(4096).exactOptional(),
   format: z.literal(PROFILES_FORMAT),
   /** Ids are never given twice, also after a removal: records name the profile they ran. */
   next: z.int().min(1).default(1),
@@ -45,7 +55,11 @@ export function createProfiles(options: ProfilesOptions): Profiles {
   return {
     list: () => open().data.profiles.map((entry) => checkEntry(entry, file)),
     get,
-    save: (profile) => save(open(), profile),
+    save(profile) {
+      const saved = save(open(), profile)
+      keepSchema(options.disk, options.folder)
+      return saved
+    },
     remove(id) {
       const db = open()
       const rest = db.data.profiles.filter((raw) => idOf(raw) !== id)
@@ -71,7 +85,7 @@ function initial(options: ProfilesOptions): ProfilesFile {
     level: 6,
     pacing: DEFAULT_PACING,
   }
-  return { format: PROFILES_FORMAT, next: 2, profiles: [standard] }
+  return { $schema: SCHEMA_REFERENCE, format: PROFILES_FORMAT, next: 2, profiles: [standard] }
 }
 
 function checkFile(raw: unknown, file: string): ProfilesFile {
@@ -87,9 +101,28 @@ function checkFile(raw: unknown, file: string): ProfilesFile {
 function checkEntry(raw: unknown, file: string): Profile {
   const parsed = profileSchema.safeParse(raw)
   if (parsed.success) return parsed.data
+  const suggestion = suggestionFor(parsed.error)
+  throw damaged(file, `${nameOf(raw)}: ${complaintOf(parsed.error)}${suggestion}`, parsed.error)
+}
+
+const KEYS = [profileSchema, directorySourceSchema, databaseSchema, pacingSchema].flatMap(({ shape }) =>
+  Object.keys(shape),
+)
+
+/** For a key that does not exist: the one that was probably meant. */
+function suggestionFor(error: z.ZodError): string {
+  const unknown = error.issues.flatMap((issue) => (issue.code === 'unrecognized_keys' ? issue.keys : []))
+  const meant = unknown.map((key) => nearest(key, KEYS)).find((key) => key !== null)
+  return meant === undefined ? '' : ` (did you mean "${meant}"?)`
+}
+
+/** How people find the entry in the file. */
+function nameOf(raw: unknown): string {
   const id = idOf(raw)
-  const which = id === null ? 'an entry without a valid id' : `profile ${id}`
-  throw damaged(file, `${which}: ${complaintOf(parsed.error)}`, parsed.error)
+  const name =
+    typeof raw === 'object' && raw !== null && 'name' in raw && typeof raw.name === 'string' ? raw.name : null
+  const shown = name === null ? '' : ` (${JSON.stringify(name.slice(0, 60))})`
+  return id === null ? `the entry without a valid id${shown}` : `profile ${id}${shown}`
 }
 
 function idOf(raw: unknown): number | null {
@@ -112,7 +145,7 @@ function save(db: LowSync<ProfilesFile>, input: unknown): Profile {
   const profile = checked.data
   const at = db.data.profiles.findIndex((raw) => idOf(raw) === id)
   const profiles = at < 0 ? [...db.data.profiles, profile] : db.data.profiles.with(at, profile)
-  db.data = { ...db.data, profiles }
+  db.data = { $schema: SCHEMA_REFERENCE, ...db.data, profiles }
   db.data.next = nextId(db.data)
   db.write()
   return profile

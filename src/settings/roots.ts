@@ -15,14 +15,15 @@ const FOLDERS: Readonly<Record<Use, keyof RootFolders>> = {
 
 /**
  * Paths over the network must lie below a folder that the settings name: after resolving links, and
- * by path segments, since `/data-evil` begins with `/data`.
+ * by path segments, since `/data-evil` begins with `/data`. `read`: the folders as they are named now; one that is
+ * taken out counts no more, also in a server that runs.
  */
-export function createRoots(disk: Disk, folders: RootFolders): Roots {
+export function createRoots(disk: Disk, read: () => RootFolders): Roots {
   return {
     check(use, given) {
       const resolved = resolve(disk, given)
       if (resolved === null) throw outside(use, given)
-      for (const folder of folders[FOLDERS[use]]) {
+      for (const folder of read()[FOLDERS[use]]) {
         const root = resolve(disk, folder)
         if (root !== null && isBelow(root, resolved)) return resolved
       }

@@ -3,6 +3,7 @@ import { LowSync } from 'lowdb'
 import { z } from 'zod'
 import { complaintOf, pathSchema } from '../engine/profile-schema.ts'
 import type { Disk } from '../lib/disk.ts'
+import { LOG_LEVEL_NAMES } from '../lib/log-level.ts'
 import { checkFormat, damaged, DurableJsonFile } from './json-file.ts'
 
 /** `settings.json`: what only the host decides. Written by people; no face can change it. */
@@ -37,6 +38,8 @@ export const settingsSchema = z.strictObject({
     .prefault({}),
   /** Host headers accepted besides 127.0.0.1, localhost and [::1]: names that a proxy forwards. */
   allowedHosts: z.array(hostName).max(100).default([]),
+  /** The server's own log, on stderr. RATCHET_LOG overrides it. */
+  log: z.strictObject({ level: z.enum(LOG_LEVEL_NAMES).default('info') }).prefault({}),
   /** Over the network only paths below these may be named. */
   roots: z.strictObject({ sources: folders, outputs: folders, restores: folders, archives: folders }).prefault({}),
   limits: z
@@ -47,6 +50,8 @@ export const settingsSchema = z.strictObject({
       unauthenticatedPerAddress: count(8),
       /** Of one token or login; steps, status and progress are bounded by `callsAtOnce` instead. */
       requestsPerMinute: many(600),
+      /** Jobs started by one token or login. */
+      startsPerMinute: many(60),
       /** Without a token, of one address. */
       strangersPerMinute: many(60),
       loginsPerMinute: many(10),

@@ -56,6 +56,8 @@ export async function* readAhead(
 
 /** The item, or what takes its place once it is ready: a database becomes a copy of it. */
 async function* prepared(item: SourceItem, options: ReadOptions): AsyncGenerator<Task, SourceItem, undefined> {
+  const instead = item.type === 'entry' ? (item.instead?.() ?? null) : null
+  if (instead !== null) return instead
   if (item.type !== 'entry' || item.prepare === undefined || refusal(item, options) !== null) return item
   const preparing = item.prepare()
   try {

@@ -5,8 +5,13 @@ import type { Folder, Folders } from './folders.ts'
 import { causeOf } from './omit.ts'
 import type { Entry, Omission, Pause } from './source.ts'
 
-/** Makes what is stored in a database's place. `file`: its absolute path, null where no program takes it. */
-export type DatabaseCopier = (entry: WalkEntry, file: Buffer | null) => AsyncGenerator<Pause, Entry | Omission, void>
+/** Takes care of the databases that are met. */
+export interface DatabaseCopier {
+  /** Makes what is stored in a database's place. `file`: its absolute path, null where no program takes it. */
+  copy(entry: WalkEntry, file: Buffer | null): AsyncGenerator<Pause, Entry | Omission, void>
+  /** Whether the database at this archive-relative path had to be stored as a file: it is nothing without its log. */
+  isFile(path: Buffer): boolean
+}
 
 const LAST_LETTERS: ReadonlySet<number | undefined> = new Set(['l', 'm'].map((letter) => letter.charCodeAt(0)))
 const SIDE_FILE = /^(.+)-(?:wal|shm|journal)$/s

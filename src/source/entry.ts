@@ -2,7 +2,7 @@ import type { Disk, FileStat } from '../lib/disk.ts'
 import type { Folder, Folders } from './folders.ts'
 import { encodeMark, type Phase } from './mark.ts'
 import { openFile } from './open-entry.ts'
-import type { Entry, Identity, Mark, Omission, OpenEntry, Pause } from './source.ts'
+import type { Entry, Flaw, Identity, Mark, Omission, OpenEntry, Pause } from './source.ts'
 
 export interface EntryParts {
   readonly kind: Entry['kind']
@@ -26,7 +26,10 @@ export class WalkEntry implements Entry {
   declare readonly link?: Buffer
   /** Set for databases. */
   declare prepare?: () => AsyncGenerator<Pause, Entry | Omission, void>
+  /** Set for what lies beside databases. */
+  declare instead?: () => Omission | null
   declare xattrs?: Readonly<Record<string, string>>
+  declare flaw?: Flaw
   readonly #parts: EntryParts
   readonly #disk: Disk
   readonly #folders: Folders

@@ -109,7 +109,16 @@ export interface Entry {
    * entry's place, or why nothing is.
    */
   prepare?(): AsyncGenerator<Pause, Entry | Omission, void>
+  /** Where given, to be asked when everything before it has been read: what takes its place, or null. */
+  instead?(): Omission | null
   readonly database?: DatabaseContent
+  /** It is stored, but not as it should be: a warning and a manifest line of its own. */
+  readonly flaw?: Flaw
+}
+
+export interface Flaw {
+  readonly reason: OmitReason
+  readonly message: string
 }
 
 export interface OpenEntry {

@@ -110,7 +110,7 @@ export class Visitor {
     const { databases } = this.#ctx
     if (databases !== null && isDatabase(this.#ctx, frame.folder, name, stat)) {
       const file = joinAccess(frame.folder.access, name)
-      item.prepare = () => databases(item, file)
+      item.prepare = () => databases.copy(item, file)
     }
     return { item }
   }
@@ -120,16 +120,22 @@ export class Visitor {
     return database !== null && isDatabase(this.#ctx, frame.folder, database)
   }
 
-  /** What lies beside a database: its content is in the copy. Where databases are files like any other, a warning. */
+  /** What lies beside a database: its content is in the copy, if there is one. Where databases are files like any other, a warning. */
   #sideFile(item: WalkEntry, database: Buffer, below: Buffer): Visit {
-    if (this.#ctx.databases !== null) return { item: this.omit(item.path, SIDE_FILE, true) }
+    const { databases } = this.#ctx
+    const path = this.#stack.child(database)
+    if (databases !== null) {
+      // Not before its turn: what became of the database is not known until then.
+      item.instead = () => (databases.isFile(path) ? null : this.omit(item.path, SIDE_FILE, true))
+      return { item }
+    }
     if (item.stat.size === 0 || item.path.at(-1) === INDEX_ENDING) return { item }
-    return { item, note: omission(this.#stack.child(database), below, LIVE, 'before') }
+    return { item, note: omission(path, below, LIVE, 'before') }
   }
 
   #copied(item: WalkEntry, file: Buffer): void {
     const { databases, disk } = this.#ctx
-    if (databases !== null && isDatabaseAt(disk, file, item.stat)) item.prepare = () => databases(item, file)
+    if (databases !== null && isDatabaseAt(disk, file, item.stat)) item.prepare = () => databases.copy(item, file)
   }
 
   /** `real`: the folder that a followed link leads to. */

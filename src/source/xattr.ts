@@ -61,6 +61,9 @@ export async function* withXattrs(
   }
 }
 
+/** Not what lies beside a database: it comes and goes, and is hardly ever stored. */
+const isAsked = (item: WalkItem): item is WalkEntry => item instanceof WalkEntry && item.instead === undefined
+
 /** A run of items, and the program that reads their attributes. */
 class Window implements Disposable {
   readonly items: WalkItem[] = []
@@ -95,7 +98,7 @@ class Window implements Disposable {
       this.items.push(item)
       if (item.type === 'pause') return
       paths += item.path.length
-      if (item instanceof WalkEntry) {
+      if (isAsked(item)) {
         this.entries.push(item)
         if (item.kind === 'file') content += item.stat.size
       }
@@ -148,7 +151,7 @@ class Reader {
     const items: SourceItem[] = []
     let trouble = broke
     for (const item of window.items) {
-      if (item instanceof WalkEntry) {
+      if (isAsked(item)) {
         const attributes = found.attributes.get(item)
         if (attributes !== undefined) item.xattrs = attributes
         trouble ??= found.complaints.get(item) ?? (asked === null || asked.has(item) ? null : 'its path is too long')

@@ -11,8 +11,12 @@ export interface PlaceId {
   readonly ino: bigint
 }
 
-/** `file`: absolute path of the database, null where no program takes it. */
-export type DatabaseCopier = (entry: Entry, file: Buffer | null) => AsyncGenerator<Pause, Entry | Omission, void>
+/** As the sources know it. */
+export interface DatabaseCopier {
+  /** `file`: absolute path of the database, null where no program takes it. */
+  copy(entry: Entry, file: Buffer | null): AsyncGenerator<Pause, Entry | Omission, void>
+  isFile(path: Buffer): boolean
+}
 
 /** What the backup stages may ask for; the composition root provides it. */
 export interface BackupParts {

@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto'
 import type { DatabaseFacts } from '../lib/database-facts.ts'
-import { databaseFacts } from '../lib/database-facts.ts'
+import { damageOf, databaseFacts } from '../lib/database-facts.ts'
 import { BackupError } from '../lib/errors.ts'
 import type { StageContext } from '../engine/stage.ts'
 import type { DumpEnd } from '../dump/dumper.ts'
@@ -23,6 +24,10 @@ export interface CopySlot {
 
 /** Copies kept for further names of their originals; the record stays small. */
 const KEPT = 16
+/** Databases remembered as stored like files: until their logs have had their turn, a few names later. */
+const REMEMBERED = 64
+const AS_FILES = 'databasesAsFiles'
+const STORED_DAMAGED = 'the database is damaged, and its copy, which was stored, as well'
 
 export const copySlots = (ctx: StageContext): Record<string, CopySlot> =>
   ctx.slot<Record<string, CopySlot>>('copies', () => ({}))
@@ -48,6 +53,7 @@ export function copyEntry(ctx: StageContext, entry: Entry, key: string): Entry {
   const { name, size, mtimeNs } = slot
   const identity: Identity = { dev: '0', ino: name, size, mtimeNs, ctimeNs: '0' }
   const facts = readFacts(ctx, name)
+  const damage = damageOf(facts)
   return {
     type: 'entry',
     mark: entry.mark,
@@ -55,6 +61,7 @@ export function copyEntry(ctx: StageContext, entry: Entry, key: string): Entry {
     kind: 'file',
     stat: { ...entry.stat, size, blocks: Math.ceil(size / 512), mtimeNs: BigInt(mtimeNs) },
     ...(entry.xattrs === undefined ? {} : { xattrs: entry.xattrs }),
+    ...(damage === null ? {} : { flaw: { reason: 'database_damaged', message: `${STORED_DAMAGED}: ${damage}` } }),
     database: { facts, key, done: () => finished(ctx, key) },
     open(same) {
       if (same !== undefined && !sameIdentity(same, identity)) {
@@ -93,5 +100,22 @@ export function dropCopy(ctx: StageContext, key: string): void {
 export function dropCopies(ctx: StageContext): void {
   for (const key of Object.keys(copySlots(ctx))) dropCopy(ctx, key)
   ctx.clearSlot('copies')
+  ctx.clearSlot(AS_FILES)
   ctx.forget('dumper')
+}
+
+export const pathDigest = (path: Buffer): string => createHash('sha256').update(path).digest('hex').slice(0, 32)
+
+/** Databases that could not be copied: digests of their archive-relative paths, the latest last. */
+const asFiles = (ctx: StageContext): string[] =>
+  ctx.job.slots[AS_FILES] === undefined ? [] : ctx.slot(AS_FILES, () => ({ paths: [] as string[] })).paths
+
+/** Whether the database at this path, and so what lies beside it, is stored like any file. */
+export const isStoredAsFile = (ctx: StageContext, path: Buffer): boolean => asFiles(ctx).includes(pathDigest(path))
+
+export function storeAsFile(ctx: StageContext, path: Buffer, yes: boolean): void {
+  if (isStoredAsFile(ctx, path) === yes) return
+  const others = asFiles(ctx).filter((one) => one !== pathDigest(path))
+  const paths = yes ? [...others, pathDigest(path)].slice(-REMEMBERED) : others
+  ctx.slot(AS_FILES, () => ({ paths })).paths = paths
 }

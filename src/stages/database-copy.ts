@@ -1,12 +1,12 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { ensureFolder, removeIfThere } from '../lib/durable-file.ts'
 import { displayName } from '../lib/entry-path.ts'
-import { BackupError } from '../lib/errors.ts'
+import { BackupError, errnoOf } from '../lib/errors.ts'
 import type { FileStat } from '../lib/disk.ts'
 import type { StageContext } from '../engine/stage.ts'
 import type { Dump, DumpEnd, DumpFault, Dumper } from '../dump/dumper.ts'
 import type { Pause } from '../source/source.ts'
-import { addCopy, copySlots, type CopySlot } from './copy-slots.ts'
+import { addCopy, copySlots, dropCopy, pathDigest, type CopySlot } from './copy-slots.ts'
 
 /** A database to be copied. */
 export interface Original {
@@ -44,10 +44,13 @@ export async function* copyDatabase(
   original: Original,
 ): AsyncGenerator<Pause, CopyFailure | null, void> {
   const key = `${original.stat.dev}:${original.stat.ino}`
-  const path = createHash('sha256').update(original.path).digest('hex').slice(0, 32)
+  const path = pathDigest(original.path)
   const present = copySlots(ctx)[key]
-  if (present !== undefined && present.name !== null && (present.linked || present.path === path)) return null
-  const slot = (copySlots(ctx)[key] = present ?? newSlot(path, original.stat))
+  if (present !== undefined && present.name !== null) {
+    if (present.path === path || (present.linked && !hasLog(ctx, original))) return null
+    dropCopy(ctx, key)
+  }
+  const slot = (copySlots(ctx)[key] ??= newSlot(path, original.stat))
   if (slot.attempts >= GIVEN_UP) return givenUp(ctx, key)
   slot.attempts++
   const beyond = slot.attempts > MAY_BE_LOST
@@ -72,6 +75,18 @@ const newSlot = (path: string, stat: FileStat): CopySlot => ({
   mtimeNs: String(stat.mtimeNs),
   linked: stat.nlink > 1,
 })
+
+/** A log or journal goes with one name of a database: a copy made by another name knows nothing of it. */
+function hasLog(ctx: StageContext, { file }: Original): boolean {
+  return ['-wal', '-journal'].some((suffix) => {
+    try {
+      return ctx.disk.lstat(Buffer.concat([file, Buffer.from(suffix)])).size > 0
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error
+      return false
+    }
+  })
+}
 
 function givenUp(ctx: StageContext, key: string): CopyFailure {
   delete copySlots(ctx)[key]

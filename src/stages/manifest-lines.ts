@@ -21,6 +21,7 @@ export function storeEntry(ctx: StageContext, entry: Entry, taken: Extract<Taken
       ...(entry.xattrs === undefined ? {} : { xattrs: entry.xattrs }),
       ...(stat.nlink > 1 && entry.kind === 'file' ? { group: `${stat.dev}:${stat.ino}` } : {}),
       ...(facts === null ? {} : { database: facts }),
+      ...(entry.link === undefined ? {} : { link: entry.link }),
     }),
   )
 }

@@ -4,7 +4,7 @@ import type { Progress, Stage, StageContext } from '../engine/stage.ts'
 import type { Entry, Mark, Omission, SourceItem } from '../source/source.ts'
 import type { Taken } from '../sink/sink.ts'
 import type { BackupParts, DatabaseCopier } from './backup-parts.ts'
-import { dropCopies } from './copy-slots.ts'
+import { dropCopies, isStoredAsFile } from './copy-slots.ts'
 import { backupSpec, failSource, isLostSource } from './init.ts'
 import { storeEntry, storeOmission } from './manifest-lines.ts'
 import { labelsOf, namedDatabases, sourcesOf, type NamedDatabase } from './named-databases.ts'
@@ -33,7 +33,10 @@ export const packStage = (parts: BackupParts): Stage => ({
     const labels = labelsOf(parts, spec)
     const own = parts.ownPlaces(ctx)
     const named = namedDatabases(parts, ctx, spec)
-    const databases: DatabaseCopier = (entry, file) => foundDatabase(parts, ctx, entry, { file, named })
+    const databases: DatabaseCopier = {
+      copy: (entry, file) => foundDatabase(parts, ctx, entry, { file, named }),
+      isFile: (path) => isStoredAsFile(ctx, path),
+    }
     while (slot.source < sources.length) {
       const source = sources[slot.source]
       const label = labels[slot.source]
@@ -107,6 +110,8 @@ function take({ ctx, slot, label, named }: Packing, item: SourceItem, taken: Tak
     return omit(ctx, slot, label, { type: 'omission', mark: item.mark, path: item.path, reason, message })
   }
   store(ctx, label, item, taken)
+  if (item.flaw !== undefined)
+    omit(ctx, slot, label, { type: 'omission', mark: item.mark, path: item.path, ...item.flaw })
   if (item.database === undefined) return
   const which = named.filter((database) => matches(ctx, database, item))
   noteDatabase(ctx, item, which, taken.size)
@@ -117,18 +122,20 @@ function store(ctx: StageContext, label: string, entry: Entry, taken: Extract<Ta
   const part = ctx.part(label)
   part.bytes += taken.size
   if (entry.kind === 'file') part.files++
-  if (taken.changed)
-    ctx.warn('changed', `${displayName(entry.path)}: grew while it was read; what was there at first is stored`)
+  if (!taken.changed) return
+  const name = displayName(entry.path)
+  ctx.warn('changed', `${name}: grew while it was read; what was there at first is stored`, { path: name })
 }
 
 function omit(ctx: StageContext, slot: PackSlot, label: string, omission: Omission): void {
   const { reason, message, path } = omission
   slot.omitted[reason] = (slot.omitted[reason] ?? 0) + 1
   storeOmission(ctx, path, reason)
+  const name = displayName(path)
   if (omission.quiet === true || QUIET.has(reason)) {
-    ctx.log('info', `${displayName(path)}: ${message} (${reason})`)
+    ctx.log('info', `${name}: ${message} (${reason})`, { path: name })
     return
   }
   ctx.part(label).omitted++
-  ctx.warn('omitted', `${displayName(path)}: ${message} (${reason})`)
+  ctx.warn('omitted', `${name}: ${message} (${reason})`, { path: name })
 }

@@ -1,10 +1,13 @@
 import { nameFromJson, nameToJson } from '../lib/entry-path.ts'
-import { BackupError } from '../lib/errors.ts'
+import { damageOf } from '../lib/database-facts.ts'
+import type { FileStat } from '../lib/disk.ts'
+import { BackupError, errnoOf } from '../lib/errors.ts'
+import { isSqlite, readHeader } from '../lib/sqlite-header.ts'
 import type { Progress, StageContext, Steps } from '../engine/stage.ts'
 import type { Sink } from '../sink/sink.ts'
 import type { Entry, OmitReason, Omission, Pause, SourceItem } from '../source/source.ts'
 import type { BackupParts } from './backup-parts.ts'
-import { copyEntry } from './copy-slots.ts'
+import { copyEntry, storeAsFile } from './copy-slots.ts'
 import { copyDatabase, type CopyFailure } from './database-copy.ts'
 import { storeEntry } from './manifest-lines.ts'
 import { DATABASES, failDatabase, findDatabase, isOpen, type Found, type NamedDatabase } from './named-databases.ts'
@@ -14,6 +17,9 @@ const LIST = 'databases'
 /** Databases that the summary names; the manifest names all. */
 const MOST_LISTED = 1000
 
+/** A database that is replaced while it is copied is looked up anew so often. */
+const ATTEMPTS = 3
+
 /** What the sink is to store in a database's place: the copy, or why there is none. */
 async function* prepare(
   parts: BackupParts,
@@ -21,8 +27,25 @@ async function* prepare(
   entry: Entry,
   { file, stat }: Found,
 ): AsyncGenerator<Pause, Entry | CopyFailure, void> {
-  const found = yield* copyDatabase(ctx, () => parts.openDumper(), { file, path: entry.path, stat })
-  return found ?? copyEntry(ctx, entry, `${stat.dev}:${stat.ino}`)
+  for (let attempt = 1, now = stat; ; attempt++) {
+    const failure = yield* copyDatabase(ctx, () => parts.openDumper(), { file, path: entry.path, stat: now })
+    if (failure === null) return copyEntry(ctx, entry, `${now.dev}:${now.ino}`)
+    // Another one has taken its place, as programs do that write a new file and rename it: then that one is meant.
+    const next = failure.code === 'SOURCE_CHANGED' && attempt < ATTEMPTS ? databaseAt(ctx, file) : null
+    if (next === null) return failure
+    now = next
+  }
+}
+
+/** What lies there now, if it is a database. */
+function databaseAt(ctx: StageContext, file: Buffer): FileStat | null {
+  try {
+    const stat = ctx.disk.lstat(file)
+    return stat.kind === 'file' && isSqlite(readHeader(ctx.disk, file)) ? stat : null
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error
+    return null
+  }
 }
 
 const REASONS: Readonly<Record<CopyFailure['code'], OmitReason>> = {
@@ -33,7 +56,10 @@ const REASONS: Readonly<Record<CopyFailure['code'], OmitReason>> = {
   SOURCE_CHANGED: 'changed',
 }
 
-/** A database found in a source: copied, and stored at its own place. */
+/**
+ * A database found in a source: copied, and stored at its own place. What SQLite cannot copy is stored as a file, with
+ * its log and journal, and what is damaged as it is: a backup that leaves it out helps nobody.
+ */
 export async function* foundDatabase(
   parts: BackupParts,
   ctx: StageContext,
@@ -45,16 +71,33 @@ export async function* foundDatabase(
     file === null
       ? ({ code: 'SOURCE_UNREADABLE', message: 'its path is longer than SQLite takes' } as const)
       : yield* prepare(parts, ctx, entry, { file, stat: entry.stat })
-  if (!('code' in ready)) return ready
-  const message = `the database could not be copied: ${ready.message}`
-  for (const database of named) {
-    if (matches(ctx, database, entry)) failDatabase(ctx, database, asError(database, ready))
+  const failure = failureOf(ready)
+  if (failure !== null) {
+    const meant = named.filter((database) => matches(ctx, database, entry))
+    for (const database of meant) failDatabase(ctx, database, asError(database, failure))
   }
-  return { type: 'omission', mark: entry.mark, path: entry.path, reason: REASONS[ready.code], message }
+  storeAsFile(ctx, entry.path, 'code' in ready && ready.code !== 'SOURCE_NOT_FOUND')
+  if (!('code' in ready)) return ready
+  const { code, message } = ready
+  if (code === 'SOURCE_NOT_FOUND') {
+    return { type: 'omission', mark: entry.mark, path: entry.path, reason: 'vanished', message }
+  }
+  const asFile = `the database could not be copied: ${message}; it was stored as a file, which may not open`
+  return Object.assign(entry, { flaw: { reason: 'live_database', message: asFile } as const })
+}
+
+/** Why there is no copy, or what is wrong with it. */
+function failureOf(ready: Entry | CopyFailure): CopyFailure | null {
+  if ('code' in ready) return ready
+  const damage = damageOf(ready.database?.facts ?? null)
+  return damage === null ? null : { code: 'DATABASE_DAMAGED', message: damage }
 }
 
 const asError = ({ spec }: NamedDatabase, { code, message }: CopyFailure): BackupError =>
-  new BackupError(code, `the database ${spec.path} could not be copied: ${message}`)
+  new BackupError(
+    code,
+    `the database ${spec.path} ${code === 'DATABASE_DAMAGED' ? 'is damaged' : 'could not be copied'}: ${message}`,
+  )
 
 /** Whether it is this database that was named, and still has to be stored: by device and inode. */
 export function matches(ctx: StageContext, database: NamedDatabase, { stat }: Pick<Entry, 'stat'>): boolean {
@@ -113,6 +156,7 @@ export async function* packNamed(
     if (item.type !== 'entry' || taken?.stored !== true) return
     storeEntry(ctx, item, taken)
     noteDatabase(ctx, item, [database], taken.size)
+    if (item.flaw !== undefined) failDatabase(ctx, database, new BackupError('DATABASE_DAMAGED', item.flaw.message))
   })
   for await (const progress of feeding) yield withShare(progress, databases)
 }
@@ -165,15 +209,15 @@ function namedEntry(parts: BackupParts, ctx: StageContext, database: NamedDataba
     ...entry,
     async *prepare() {
       const ready = yield* prepare(parts, ctx, entry, found)
+      const failure = failureOf(ready)
+      if (failure !== null && database.critical) throw asError(database, failure)
       if (!('code' in ready)) return ready
-      const error = asError(database, ready)
-      if (database.critical) throw error
       return {
         type: 'omission',
         mark: entry.mark,
         path: entry.path,
         reason: REASONS[ready.code],
-        message: error.message,
+        message: asError(database, ready).message,
       }
     },
   }

@@ -32,7 +32,7 @@ describe('setup (S-AUTH-1)', () => {
     expect(w.access.enter(setupToken, HOME)).toBeNull()
     const input = { setupToken, name: 'anna', password: PASSWORD }
     expect(await codeOf(() => w.accounts.setUp(HOME, { ...input, setupToken: `${setupToken.slice(0, -1)}!` }))).toBe(
-      'UNAUTHORIZED',
+      'FORBIDDEN',
     )
     expect(await codeOf(() => w.accounts.setUp(HOME, { ...input, password: 'short' }))).toBe('PASSWORD_REFUSED')
     const race = await Promise.allSettled([
@@ -42,7 +42,7 @@ describe('setup (S-AUTH-1)', () => {
     ])
     expect(race.filter((one) => one.status === 'fulfilled')).toHaveLength(1)
     expect(w.accounts.listUsers()).toMatchObject([{ role: 'admin', profiles: null }])
-    expect(await codeOf(() => w.accounts.setUp(HOME, { ...input, name: 'late' }))).toBe('UNAUTHORIZED')
+    expect(await codeOf(() => w.accounts.setUp(HOME, { ...input, name: 'late' }))).toBe('FORBIDDEN')
     expect(readFileIfThere(w.disk, '/data/setup-token')).toBeNull()
     expect(w.setup()).toBeNull()
   })
@@ -51,9 +51,7 @@ describe('setup (S-AUTH-1)', () => {
     const w = world()
     const setupToken = w.setup()?.token ?? ''
     await openOn(w.disk.process(), w.clock).accounts.saveUser({ name: 'anna', role: 'viewer', password: PASSWORD })
-    expect(await codeOf(() => w.accounts.setUp(HOME, { setupToken, name: 'x', password: PASSWORD }))).toBe(
-      'UNAUTHORIZED',
-    )
+    expect(await codeOf(() => w.accounts.setUp(HOME, { setupToken, name: 'x', password: PASSWORD }))).toBe('FORBIDDEN')
     expect(w.setup()).toBeNull()
   })
 
@@ -62,7 +60,7 @@ describe('setup (S-AUTH-1)', () => {
     const setupToken = w.setup()?.token ?? ''
     w.clock.advance(60 * MINUTE)
     const input = { setupToken, name: 'anna', password: PASSWORD }
-    expect(await codeOf(() => w.accounts.setUp(HOME, input))).toBe('UNAUTHORIZED')
+    expect(await codeOf(() => w.accounts.setUp(HOME, input))).toBe('FORBIDDEN')
     const next = w.setup()?.token ?? ''
     expect(next).not.toBe(setupToken)
     expect(await codeOf(() => w.accounts.setUp(HOME, { ...input, setupToken: next }))).toBe('ok')
@@ -316,4 +314,19 @@ describe('the file', () => {
     )
     expect(again.access.enter(HOST_TOKEN, HOME)?.name).toBe('@host')
   })
+})
+
+test('folders that have become open to others are closed at the next start', async () => {
+  const w = world()
+  await loggedIn(w, 'anna', 'viewer')
+  for (const folder of ['/data/access', '/data/audit']) {
+    const fd = w.disk.open(folder, 'dir')
+    w.disk.fchmod(fd, 0o755)
+    w.disk.close(fd)
+  }
+  openOn(w.disk.process(), w.clock)
+  for (const folder of ['/data/access', '/data/audit']) {
+    expect(w.disk.lstat(folder).mode & 0o777).toBe(0o700)
+    for (const name of w.disk.readdir(folder)) expect(w.disk.lstat(`${folder}/${name.toString()}`).mode & 0o077).toBe(0)
+  }
 })

@@ -27,6 +27,8 @@ const event = (name: string): AuditEvent => ({
 function dataDisk(): MemoryDisk {
   const disk = new MemoryDisk()
   disk.mkdir('/data', 0o700)
+  disk.mkdir('/data/audit', 0o700)
+  disk.close(disk.open('/data/audit/reserve', 'create')) // filling it is for `disk-full.test.ts`
   return disk.powerCut('keep')
 }
 
@@ -55,7 +57,14 @@ describe('the trail', () => {
     })
     for (const from of [1, 2, 700, 1499, 1500]) expect(trail.read(from, 2).entries[0]?.seq).toBe(from)
     expect(trail.read(1501, 5).entries).toEqual([])
-    expect(trail.verify()).toEqual({ ok: true, entries: 1500, line: null, reason: '', head: trail.head()?.entry.hash })
+    expect(trail.verify()).toEqual({
+      ok: true,
+      entries: 1500,
+      file: null,
+      line: null,
+      reason: '',
+      head: trail.head()?.entry.hash,
+    })
     for (const name of disk.readdir('/data/audit'))
       expect(disk.lstat(`/data/audit/${name.toString()}`).mode & 0o077).toBe(0)
     expect(disk.readdir('/data/audit').length).toBeLessThan(6)

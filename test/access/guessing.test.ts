@@ -35,6 +35,8 @@ describe('10,000 guesses at 100 a second, over all faces, kinds and accounts (S-
   const places: Record<string, (random: ReturnType<typeof seeded>) => string> = {
     'one address': () => '203.0.113.5',
     'this machine': () => '127.0.0.1',
+    'every loopback address': (random) =>
+      random.pick(['::1', `127.${random.int(255)}.${random.int(255)}.7`, `::ffff:127.0.${random.int(255)}.1`]),
     'one IPv6 network': (random) => `2001:db8::${random.int(65_000).toString(16)}`,
     'a new address each time': (random) => `198.${random.int(250)}.${random.int(250)}.${random.int(250)}`,
     'this machine and new ones in turn': (random) => (random.chance(0.5) ? '127.0.0.1' : `198.51.${random.int(250)}.1`),

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { jpa } from '../../src/archive/jpa.ts'
 import { openJpa } from '../../src/archive/jpa-reader.ts'
 import type { ArchiveReader } from '../../src/archive/reader.ts'
-import { jpaBytes, readJpaText, type Spec } from '../helpers/jpa-text.ts'
+import { entityBytes, headerBytes, jpaBytes, readJpaText, type Spec } from '../helpers/jpa-text.ts'
 import { buildJpa, buildParts, memorySource, readAll, sample, type Item } from './build.ts'
 
 const items: Item[] = [
@@ -170,6 +170,19 @@ describe('salvage', () => {
       expect(found.length).toBeLessThan(30)
       expect(reader.damage.length).toBeGreaterThan(0)
     }
+  })
+})
+
+describe('an archive made to keep salvage busy', () => {
+  it('with entities that all claim more than there is: each costs a few reads of little, not one of a window', () => {
+    const greedy = entityBytes({ name: 'a', data: Buffer.from('x'), stored: 1 << 30, size: 1 << 30 })
+    const bytes = Buffer.concat([headerBytes([]), ...Array.from({ length: 5000 }, () => greedy)])
+    let read = 0
+    const memory = memorySource(bytes)
+    const source = { ...memory, read: (at: number, length: number) => ((read += length), memory.read(at, length)) }
+    const reader = openJpa(source, { salvage: true })
+    expect(reader.damage.length).toBeGreaterThan(5000)
+    expect(read).toBeLessThan(5000 * (16 << 10))
   })
 })
 

@@ -88,6 +88,15 @@ describe('the parts of a JPA archive', () => {
     put(jpa.partName('x', parts.length - 1, parts.length + 1), 'stale')
     expect(await count()).toBe(30)
   })
+  it('may be empty, and end anywhere in data', async () => {
+    const parts = buildParts(items, 8000, jpa)
+    const [a = Buffer.alloc(0), b = Buffer.alloc(0), ...rest] = parts
+    const more = [a, Buffer.alloc(0), b, Buffer.alloc(0), ...rest]
+    more[0] = Buffer.from(a)
+    more[0].writeUInt16LE(more.length, 25)
+    write(more)
+    expect(await count()).toBe(30)
+  })
   it('may be one, of an archive that was begun as a split one', async () => {
     write(buildParts(items, 1 << 20, jpa))
     expect(fs.readdirSync(folder)).toEqual(['x.jpa'])
@@ -143,6 +152,14 @@ describe('the format of an archive', () => {
       expect(formatOf(realDisk, at(format.partName('x', 9, 10)))).toBe(format.name)
     }
     expect([await count('x.jpa'), await count('x.zip')]).toEqual([30, 30])
+  })
+  it('is said to be encrypted where it is, by any name', () => {
+    const header = Buffer.concat([Buffer.from('4a50530200004c004a480001', 'hex'), Buffer.alloc(72)])
+    for (const name of ['x.jps', 'x.jpa', 'x.zip']) {
+      put(name, header)
+      const refused = { code: 'ARCHIVE_UNSUPPORTED', message: expect.stringContaining('encrypted') as unknown }
+      for (const salvage of [false, true]) expect(() => open(name, salvage)).toThrow(expect.objectContaining(refused))
+    }
   })
   it('is told by the name only where the content says nothing', () => {
     for (const name of ['x.jpa', 'x.zip']) {

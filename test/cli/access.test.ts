@@ -33,11 +33,20 @@ describe('ratchet user', () => {
     const gone = await run(['user', 'passwd', 'anna'], PASSWORD)
     expect([gone.code, gone.err]).toEqual([1, expect.stringContaining('USER_NOT_FOUND')])
     const { entries } = w.audit.read(1, 100)
-    expect(entries.filter((e) => e.face === 'cli').map((e) => [e.event, e.actor, e.object])).toEqual([
+    expect(
+      entries.filter((e) => e.face === 'cli' && e.result === 'ok').map((e) => [e.event, e.actor, e.object]),
+    ).toEqual([
       ['user.save', '@local', 'user:anna'],
       ['user.save', '@local', 'user:anna'],
       ['user.save', '@local', 'user:anna'],
       ['user.delete', '@local', 'user:anna'],
+    ])
+    const begun = entries.filter((e) => e.result === 'begun')
+    expect(begun.map((e) => [e.event, e.object])).toEqual([
+      ['user.save', 'user'],
+      ['user.save', 'user'],
+      ['user.save', 'user'],
+      ['user.delete', 'user'],
     ])
     expect(JSON.stringify(entries)).not.toMatch(/correct|entirely/)
   })
@@ -112,12 +121,12 @@ describe('ratchet audit', () => {
     await run(['user', 'add', 'anna', '--role', 'operator'], PASSWORD)
     await run(['user', 'role', 'anna', 'viewer'])
     w.access.enter(HOST_TOKEN, HOME)
-    expect((await run(['audit'])).out).toMatch(/^1 {2}\S+ \S+ {2}user\.save {2}@local {2}cli {2}user:anna {2}ok\n2 /)
-    expect((await run(['audit', 'list', '--from', '2', '--json'])).lines).toMatchObject([
-      { seq: 2, event: 'user.save' },
+    expect((await run(['audit'])).out).toMatch(/\n2 {2}\S+ \S+ {2}user\.save {2}@local {2}cli {2}user:anna {2}ok\n3 /)
+    expect((await run(['audit', 'list', '--from', '4', '--json'])).lines).toMatchObject([
+      { seq: 4, event: 'user.save' },
     ])
     const whole = await run(['audit', 'verify', '--json'])
-    expect([whole.code, whole.lines[0]]).toMatchObject([0, { ok: true, entries: 2 }])
+    expect([whole.code, whole.lines[0]]).toMatchObject([0, { ok: true, entries: 4 }])
     const fd = w.disk.open('/data/audit/audit.jsonl', 'update')
     w.disk.write(fd, Buffer.from('X'), 0, 1, 40)
     w.disk.close(fd)

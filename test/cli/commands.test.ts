@@ -88,6 +88,66 @@ describe('looking', () => {
     expect(all.lines.map((line) => line['line'])).toEqual(backend.logLines.map((line) => line.line))
     const some = await cli(['log', '1', '--from', '1000', '--limit', '2'], { backend })
     expect(some.out.split('\n')).toEqual([expect.stringMatching(/info {2}m1000\\u000a$/), expect.any(String), ''])
+    const last = await cli(['log', '1', '--tail', '3', '--json'], { backend })
+    expect(last.lines.map((line) => line['line'])).toEqual([1201, 1202, 1203])
+  })
+
+  it('prints only what is grave enough, with all that is known of it', async () => {
+    const backend = new FakeBackend()
+    const levels = ['debug', 'info', 'warn', 'error'] as const
+    for (let line = 1; line <= 1100; line++)
+      backend.logLines.push({
+        line,
+        time: line,
+        level: levels[line % 100 === 0 ? 3 : line % 2] ?? 'info',
+        message: 'm',
+      })
+    const facts = { step: 2, stage: 'pack', domain: 'pack', code: 'INTERNAL', path: 'a/b' } as const
+    const stack = 'Error: x\n    at y'
+    backend.logLines.push({ line: 1101, time: 1, level: 'error', message: 'm', ...facts, stack })
+    const json = await cli(['log', '1', '--level', 'warn', '--json'], { backend })
+    expect(json.lines.map((line) => line['line'])).toEqual([
+      ...Array.from({ length: 11 }, (_, i) => 100 * (i + 1)),
+      1101,
+    ])
+    expect(json.lines.at(-1)).toEqual({
+      ...{ line: 1101, level: 'error', message: 'm', time: '1970-01-01T00:00:00.001Z' },
+      ...facts,
+      stack,
+    })
+    const text = await cli(['log', '1', '--level', 'error', '--tail', '1'], { backend })
+    expect(text.out).toMatch(/error m\n {2}Error: x\n {6}at y\n$/)
+    expect((await cli(['log', '1', '--level', 'loud'], { backend })).code).toBe(2)
+  })
+
+  it('follows a running job to its end, and leaves at Ctrl-C', async () => {
+    const backend = new FakeBackend()
+    const job = backend.put(jobState({ status: 'running', ended: false }))
+    const add = (message: string): void => {
+      const line = backend.logLines.length + 1
+      backend.logLines.push({ line, time: line, level: 'info', message })
+    }
+    add('first')
+    let looks = 0
+    backend.onLog = () => {
+      if (++looks === 3) add('while it ran')
+      if (looks === 5) {
+        add('the last')
+        backend.put({ ...job, status: 'completed', ended: true })
+      }
+    }
+    const all = await cli(['log', '1', '--follow', '--json'], { backend })
+    expect(all.lines.map((line) => line['message'])).toEqual(['first', 'while it ran', 'the last'])
+    expect(all.code).toBe(0)
+    backend.put(job)
+    let send = (): void => undefined
+    looks = 5
+    backend.onLog = () => {
+      if (++looks > 8) send()
+    }
+    const left = await cli(['log', '1', '-f'], { backend, signals: (given) => void (send = given) })
+    expect(left.code).toBe(130)
+    expect(left.out).toContain('the last')
   })
 })
 

@@ -41,6 +41,20 @@ describe('durations', () => {
   )
 })
 
+describe('times', () => {
+  it.each([
+    ['2026-06-29T12:10:45Z', Date.UTC(2026, 5, 29, 12, 10, 45)],
+    ['2026-06-29T12:10+02:00', Date.UTC(2026, 5, 29, 10, 10)],
+    ['2026-06-29', new Date(2026, 5, 29).getTime()],
+    ['2026-06-29T12:10', new Date(2026, 5, 29, 12, 10).getTime()],
+  ])('%s', (text, ms) => expect(parse.parseTime(text)).toBe(ms))
+
+  it.each(['', 'yesterday', '2026', '29.6.2026', '2026-13-01', '1782727845000', '2026-06-29 12:00'])(
+    'refuses %j',
+    (text) => expect(() => parse.parseTime(text)).toThrow(/Not a time/),
+  )
+})
+
 describe('jobs and archives', () => {
   it('takes digits as numbers and the rest as ids', () => {
     expect(parse.parseRef('12')).toBe(12)

@@ -51,7 +51,7 @@ describe('methods', () => {
     expect((await client.stepBackup(first.backupid)).HasRun).toBe(false)
     expect((await client.getBackupInfo(1)).description).toBe('d')
     expect((await client.listBackups({ limit: 5 })).total).toBe(1)
-    expect((await client.getLog(1, 2)).lines).toHaveLength(1)
+    expect((await client.getLog(1, { from: 2 })).lines).toHaveLength(1)
     expect((await client.startVerify({ archive: 1 })).BackupID).toBe(2)
     expect((await client.stepVerify(2, 2)).HasRun).toBe(false)
     expect((await client.startRestore({ archive: 1, target: `${world.folder}/restores/x` })).BackupID).toBe(3)

@@ -3,8 +3,11 @@ import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { DumpEnd } from '../../src/dump/dumper.ts'
-import { SqliteDumper, type SqliteOptions } from '../../src/dump/sqlite.ts'
+import type { CopyLimits } from '../../src/dump/messages.ts'
+import { copyDatabase } from '../../src/dump/sqlite-copy.ts'
+import { SQLITE_LIMITS, SqliteDumper, type SqliteOptions } from '../../src/dump/sqlite.ts'
 import { systemClock } from '../../src/lib/clock.ts'
+import { realDisk, type Disk } from '../../src/lib/disk.ts'
 import { temporaryFolder } from '../helpers/tree.ts'
 import { crashWriter, faultsOfBank, transactions, makeBank, picture, startWriter, type Mode } from './database.ts'
 
@@ -164,12 +167,42 @@ test('a database that needs functions of its own program is copied, and it is sa
   expect(facts(await copy(file))).toMatchObject({ integrity: 'not checked: a', rows: { a: 1, b: 0 } })
 })
 
-test('a page that is damaged is found, and no copy is left', async () => {
+function damage(file: string, from: number, length: number): void {
+  const fd = fs.openSync(file, 'r+')
+  fs.writeSync(fd, Buffer.alloc(length, 0x5a), 0, length, from)
+  fs.closeSync(fd)
+}
+
+test('a page that is damaged is found, and copied as it is', async () => {
   const file = path.join(source, 'bank.db')
   makeBank(file)
-  const fd = fs.openSync(file, 'r+')
-  fs.writeSync(fd, Buffer.alloc(4096, 0x5a), 0, 4096, 4096)
-  fs.closeSync(fd)
+  damage(file, 4096, 4096)
+  expect(facts(await copy(file))).toMatchObject({
+    integrity: expect.stringMatching(/^damaged: /),
+    rows: { ballast: 200 },
+  })
+  expect(fs.readFileSync(copied()).subarray(100)).toEqual(fs.readFileSync(file).subarray(100))
+  expect(fs.readdirSync(out)).toEqual(['copy.sqlite'])
+})
+
+test('rows that their table would not take any more are no damage', async () => {
+  const file = path.join(source, 'old.db')
+  {
+    using db = new DatabaseSync(file)
+    db.enableDefensive(false)
+    db.exec(`CREATE TABLE a (x); INSERT INTO a VALUES (NULL); PRAGMA writable_schema=ON;
+      UPDATE sqlite_schema SET sql = 'CREATE TABLE a (x NOT NULL)'`)
+  }
+  expect(await copy(file)).toMatchObject({
+    facts: { integrity: 'ok, but rows break the rules of their tables: NULL value in a.x' },
+    notes: [expect.stringMatching(/NULL value/)],
+  })
+})
+
+test('what SQLite cannot open is refused, and no copy is left', async () => {
+  const file = path.join(source, 'bank.db')
+  makeBank(file)
+  damage(file, 100, 4000)
   expect(await copy(file)).toMatchObject({ ok: false, code: 'DATABASE_DAMAGED' })
   expect(fs.readdirSync(out)).toEqual([])
 })
@@ -184,8 +217,65 @@ test('rows whose index has lost them are found', async () => {
     const root = Number(db.prepare("SELECT rootpage AS r FROM sqlite_schema WHERE name = 'log_text'").get()?.['r'])
     db.exec(`UPDATE sqlite_schema SET rootpage = ${root} WHERE name = 'counter'`)
   }
-  expect(await copy(file)).toMatchObject({ ok: false, code: 'DATABASE_DAMAGED' })
-  expect(fs.readdirSync(out)).toEqual([])
+  expect(facts(await copy(file))).toMatchObject({ integrity: expect.stringMatching(/^damaged: /) })
+})
+
+/** In this process, so that the disk and the moments between two batches are in our hands. */
+async function copyHere(
+  file: string,
+  disk: Disk,
+  tell: () => void,
+  limits: Partial<CopyLimits> = {},
+): Promise<unknown> {
+  const { dev, ino } = fs.lstatSync(file, { bigint: true })
+  const { busyMs, countMs, restarts } = SQLITE_LIMITS
+  const order = { path: Buffer.from(file), dev, ino, to: copied(), limits: { busyMs, countMs, restarts, ...limits } }
+  return await copyDatabase(order, { disk, clock: systemClock, tell })
+}
+
+test('a writer in each gap between two batches: no more than the allowed restarts, then the rest in one go', async () => {
+  const file = path.join(source, 'bank.db')
+  makeBank(file, { ballast: 12_000 })
+  using db = new DatabaseSync(file, { timeout: 0 })
+  let written = 0
+  const write = (): void => {
+    try {
+      db.exec('UPDATE counter SET total = total + 1')
+      written++
+    } catch (error) {
+      expect(error).toMatchObject({ errcode: 5 })
+    }
+  }
+  expect(await copyHere(file, realDisk, write, { busyMs: 1500 })).toMatchObject({
+    ok: true,
+    notes: [expect.stringMatching(/in one go/)],
+  })
+  expect(written).toBeGreaterThan(1)
+  expect(faultsOfBank(copied())).toEqual([])
+})
+
+test('the last program closes the database just as we look: nothing is left beside it', async () => {
+  const file = path.join(source, 'bank.db')
+  makeBank(file, { mode: 'wal' })
+  const db = new DatabaseSync(file)
+  db.exec('UPDATE counter SET total = total + 1')
+  const before = fs.readdirSync(source)
+  expect(before).toEqual(['bank.db', 'bank.db-shm', 'bank.db-wal'])
+  let closed = false
+  const disk: Disk = {
+    ...realDisk,
+    lstat(at) {
+      const stat = realDisk.lstat(at)
+      if (!closed && at.toString().endsWith('-shm')) {
+        closed = true
+        db.close()
+      }
+      return stat
+    },
+  }
+  expect(await copyHere(file, disk, () => undefined)).toMatchObject({ ok: true })
+  expect(fs.readdirSync(source)).toEqual(['bank.db'])
+  expect(transactions(copied())).toBe(1)
 })
 
 test('a database that stays locked is given up by name, and waited for as long as allowed', async () => {

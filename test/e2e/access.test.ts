@@ -33,7 +33,7 @@ it('the first admin by the setup token, users by the command line while the serv
     stranger.setUp({ setupToken, name: 'anna', password: PASSWORD })
   expect(fs.readFileSync(p.at('data/setup-token'), 'utf8').trim()).toBe(first.setupToken)
   expect(await setUp()).toMatchObject({ name: 'anna', role: 'admin' })
-  await expect(setUp()).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
+  await expect(setUp()).rejects.toMatchObject({ code: 'FORBIDDEN' })
   const { token } = await stranger.login('anna', PASSWORD)
   const anna = new RatchetClient({ url: first.url, token })
   expect(await anna.whoAmI()).toMatchObject({ name: 'anna', kind: 'session', fresh: true })

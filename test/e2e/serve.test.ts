@@ -82,7 +82,7 @@ describe('serve', () => {
     const taken = await ratchet(['serve', '--data', p.at('other'), '--port', new URL(server.said.url).port])
     expect([taken.code, taken.err]).toEqual([2, expect.stringContaining('EADDRINUSE')])
     const wrong = await asking(server, 'x'.repeat(43))(['list'])
-    expect([wrong.code, final(wrong).error?.code]).toEqual([1, 'UNAUTHORIZED'])
+    expect([wrong.code, final(wrong).error?.code]).toEqual([1, 'FORBIDDEN']) // nobody has set it up yet
     expect(wrong.out + wrong.err).not.toContain('xxxx')
     const outside = await asking(server, server.said.token ?? '')(['backup', p.folder, '--to', p.out])
     expect([outside.code, final(outside).error?.code]).toEqual([1, 'PATH_OUTSIDE_ROOTS'])

@@ -90,7 +90,7 @@ describe('what grows', () => {
       // All of them stand in the log, and can be paged through.
       let found = 0
       for (let from = 1; ;) {
-        const page = await server.engine.log(1, from, 777)
+        const page = await server.engine.log(1, { from, limit: 777 })
         found += page.lines.filter((line) => line.level === 'warn' && line.message.includes('permission denied')).length
         expect(page.lines.every((line, i) => line.line === from + i)).toBe(true)
         if (page.next === from) break

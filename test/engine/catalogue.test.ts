@@ -60,6 +60,21 @@ describe.each(KINDS)('a catalogue %s', (_name, open) => {
     }
   })
 
+  it('filters by when a job began, the end not included', () => {
+    using place = temporary()
+    using catalogue = filled(place.folder)
+    const found = (since: number | undefined, until: number | undefined): number[] => {
+      const bounds = { ...(since === undefined ? {} : { since }), ...(until === undefined ? {} : { until }) }
+      const { total, jobs } = catalogue.list({ ...bounds, limit: 1000 })
+      expect(total).toBe(jobs.length)
+      return jobs.map((job) => job.number)
+    }
+    expect(found(118_000, undefined)).toEqual([120, 119, 118])
+    expect(found(undefined, 3_000)).toEqual([2, 1])
+    expect(found(50_000, 52_000)).toEqual([51, 50])
+    expect(found(52_000, 50_000)).toEqual([])
+  })
+
   it('lists the newest first, page by page', () => {
     using place = temporary()
     using catalogue = filled(place.folder)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { inlineRunner } from '../../src/engine/runner.ts'
-import { readLog } from '../../src/engine/log.ts'
+import { LogReader } from '../../src/engine/log-read.ts'
 import { WarmStore } from '../../src/engine/warm.ts'
 import { openStages } from '../../src/step-parts.ts'
 import { BenchJob, DATA } from '../helpers/bench-job.ts'
@@ -23,7 +23,7 @@ describe('the slice of a step', () => {
       warm: new WarmStore(),
     })
     await runner.run({ number, asked: job.clock.mono() - waited })
-    const { lines } = readLog(job.disk, store.deps.paths.log(number), 1, 100)
+    const { lines } = new LogReader(job.disk).page(store.deps.paths.log(number), {})
     expect(lines.map(({ message }) => message)).toContain(`step 1 begins in init for ${left} ms`)
     await runner.close()
   })

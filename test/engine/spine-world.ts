@@ -1,10 +1,12 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import type { PasswordCost } from '../../src/access/password.ts'
 import { createApp, type App } from '../../src/app.ts'
 import type { JobView } from '../../src/engine/job.ts'
 import type { BackupSpec } from '../../src/engine/spec.ts'
 import { isEnded } from '../../src/engine/job.ts'
+import type { Clock } from '../../src/lib/clock.ts'
 import { realDisk, type Disk } from '../../src/lib/disk.ts'
 import { sampleSpec } from '../helpers/sample-job.ts'
 
@@ -28,7 +30,9 @@ export class SpineWorld implements AsyncDisposable {
     return file
   }
 
-  async app(options: { disk?: Disk; data?: string; leaseGraceMs?: number } = {}): Promise<App> {
+  async app(
+    options: { disk?: Disk; data?: string; leaseGraceMs?: number; passwordCost?: PasswordCost; clock?: Clock } = {},
+  ): Promise<App> {
     const dataDir = path.join(this.folder, options.data ?? 'data')
     const { data: _, disk = realDisk, ...rest } = options
     const app = await createApp({ dataDir, disk, inline: true, threads: 0, ...rest })

@@ -6,6 +6,7 @@ import type {
   EngineEvents,
   JobQuery,
   JobSummary,
+  LogQuery,
   Removable,
   RetentionPreview,
   StartRequest,
@@ -104,6 +105,8 @@ export class FakeEngine implements Engine {
       .filter((j) => query.kind === undefined || j.kind === query.kind)
       .filter((j) => query.status === undefined || j.status === query.status)
       .filter((j) => query.profile === undefined || j.spec.profile === query.profile)
+      .filter((j) => query.since === undefined || j.createdAt >= query.since)
+      .filter((j) => query.until === undefined || j.createdAt < query.until)
       .filter((j) => query.seenBy === undefined || inScope({ ...j, profile: j.spec.profile }, query.seenBy))
       .toReversed()
     const from = query.offset ?? 0
@@ -147,12 +150,12 @@ export class FakeEngine implements Engine {
     return [{ name: job.archive, path: `/backups/${job.archive}`, size: 1000, sha256: 'ab'.repeat(32) }]
   }
 
-  async log(number: number, from = 1, limit = 100) {
+  async log(number: number, { from = 1, limit = 100 }: LogQuery = {}) {
     const job = this.#find(number)
     const all = Array.from({ length: job.steps }, (_, i) => ({
       line: i + 1,
       time: job.createdAt + i,
-      level: 'info',
+      level: 'info' as const,
       message: `step ${i + 1}`,
     }))
     const lines = all.slice(from - 1, from - 1 + limit)

@@ -274,12 +274,16 @@ test('roles: what each method needs', () => {
     getProfile: 'viewer',
     saveProfile: 'admin',
     deleteProfile: 'admin',
+    exportProfile: 'viewer',
+    importProfile: 'admin',
     startBackup: 'operator',
     stepBackup: 'operator',
     cancelBackup: 'operator',
     listBackups: 'viewer',
     getBackupInfo: 'viewer',
     getLog: 'viewer',
+    browseBackup: 'viewer',
+    createDownloadTicket: 'restorer',
     deleteBackup: 'admin',
     freezeBackup: 'operator',
     previewRetention: 'viewer',
@@ -300,4 +304,28 @@ test('roles: what each method needs', () => {
     deleteUser: 'admin',
     getAudit: 'admin',
   })
+})
+
+test('profiles go out and in as documents, by the doors of getProfile and saveProfile', async () => {
+  await using world = await openWorld()
+  saveStandard(world)
+  const { result: document } = await world.rpc('exportProfile', { id: 1 })
+  expect(document).toEqual({ format: 'ratchet-profile', version: 1, profile: world.services.profiles.get(1) })
+  expect(codeOf(await world.rpc('exportProfile', { id: 9 }))).toBe('PROFILE_NOT_FOUND')
+  expect(codeOf(await world.rpc('importProfile', { document }))).toBe('PROFILE_EXISTS')
+  expect((await world.rpc('importProfile', { document, as: 'new' })).result).toMatchObject({ id: 2, name: 'Default' })
+  expect((await world.rpc('importProfile', { document, as: 7 })).result).toMatchObject({ id: 7 })
+  expect((await world.rpc('importProfile', { document, replace: true })).result).toEqual(document?.['profile'])
+  const { profile } = document as { profile: object }
+  for (const change of [{ output: '/etc' }, { sources: [{ type: 'directory', path: '/etc' }] }]) {
+    const foreign = { ...document, profile: { ...profile, ...change } }
+    expect(codeOf(await world.rpc('importProfile', { document: foreign, as: 'new' }))).toBe('PATH_OUTSIDE_ROOTS')
+  }
+  const newer = await world.rpc('importProfile', { document: { ...document, version: 2 } })
+  expect([codeOf(newer), newer.error?.message]).toEqual(['BAD_REQUEST', expect.stringContaining('document.version')])
+  expect(world.services.profiles.list().map(({ id }) => id)).toEqual([1, 2, 7])
+  const events = world.services.audit.read(undefined, 100).entries.filter(({ event }) => event === 'profile.save')
+  expect(events.filter(({ result }) => result === 'ok').map(({ object }) => object)).toEqual([
+    ...['profile:2', 'profile:7', 'profile:1'],
+  ])
 })

@@ -1,9 +1,11 @@
+import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import { Ajv, type AnySchema, type ValidateFunction } from 'ajv'
 import { expect, test } from 'vitest'
 import { methods } from '../../src/facade/jsonrpc/methods.ts'
 import { RPC_CODES } from '../../src/facade/jsonrpc/errors.ts'
 import { openrpcOf } from '../../src/facade/jsonrpc/openrpc.ts'
+import { buildZip } from '../archive/build.ts'
 import { openWorld, saveStandard, type Reply } from './world.ts'
 
 type Schema = Record<string, unknown>
@@ -70,13 +72,14 @@ test('rpc.discover and /openrpc.json show the same', async () => {
 const OWN = new Set(['whoAmI', 'createToken', 'listTokens', 'revokeToken', 'changePassword', 'logout'])
 
 test('what the methods answer is what the document says', async () => {
-  await using world = await openWorld({ steps: 2 })
+  await using world = await openWorld({ steps: 2, bare: true })
   saveStandard(world)
   const document = (await world.rpc('rpc.discover')).result as unknown as Described
   const ajv = new Ajv({ strict: false })
   const [old, password] = ['correct horse battery', 'staple of another horse']
   const setupToken = world.opened.setup()?.token ?? ''
   const tokens: Record<string, string> = {}
+  fs.writeFileSync(`${world.folder}/archives/a.zip`, buildZip([{ name: 'a', data: Buffer.from('a') }]))
   const calls: [string, object | (() => object)][] = [
     ['setUp', { setupToken, name: 'anna', password: old }],
     ['login', { user: 'anna', password: old }],
@@ -94,6 +97,14 @@ test('what the methods answer is what the document says', async () => {
     ['getVersion', {}],
     ['getProfiles', {}],
     ['getProfile', { id: 1 }],
+    ['exportProfile', { id: 1 }],
+    [
+      'importProfile',
+      {
+        document: { format: 'ratchet-profile', version: 1, profile: { name: 'n', output: `${world.folder}/outputs` } },
+        as: 'new',
+      },
+    ],
     ['saveProfile', { name: 'n', sources: [], output: `${world.folder}/outputs` }],
     ['deleteProfile', { id: 2 }],
     ['startBackup', {}],
@@ -102,6 +113,8 @@ test('what the methods answer is what the document says', async () => {
     ['getBackupInfo', { BackupID: 1 }],
     ['listBackups', {}],
     ['getLog', { BackupID: 1 }],
+    ['browseBackup', { archive: `${world.folder}/archives/a.zip` }],
+    ['createDownloadTicket', { BackupID: 1, entry: 'a' }],
     ['startVerify', { archive: 1 }],
     ['stepVerify', { BackupID: 2 }],
     ['startRestore', { archive: 1, target: `${world.folder}/restores/a` }],

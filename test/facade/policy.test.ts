@@ -1,7 +1,10 @@
+import fs from 'node:fs'
+import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Role } from '../../src/engine/services.ts'
-import { ROUTES } from '../../src/facade/http.ts'
+import { createHttpApp, ROUTES } from '../../src/facade/http.ts'
 import { methods } from '../../src/facade/jsonrpc/methods.ts'
+import { createRpcServer } from '../../src/facade/jsonrpc/server.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
 import { openWorld, saveStandard, type Reply, type World } from './world.ts'
 
@@ -33,6 +36,8 @@ const viewers: readonly Caller[] = KNOWN
 const operators: readonly Caller[] = ['operator', 'admin', 'stale admin', 'token admin', 'token operator', 'host']
 const restorers: readonly Caller[] = ['restorer', 'admin', 'token restorer', 'token admin', 'host']
 const steppers: readonly Caller[] = [...restorers, 'stale admin', 'stale restorer']
+/** Bytes of a backup are what a restore gives back: the same role, but nothing is overwritten. */
+const downloaders: readonly Caller[] = [...restorers, 'stale admin', 'stale restorer']
 const admins: readonly Caller[] = ['admin', 'stale admin', 'token admin', 'host']
 const freshAdmins: readonly Caller[] = ['admin', 'host']
 const fresh: readonly Caller[] = [...ROLES, 'host']
@@ -69,6 +74,14 @@ const TABLE: Readonly<Record<string, Row>> = {
     others: [],
     params: (at) => ({ name: 'n', sources: [], output: `${at.folder}/outputs` }),
   },
+  exportProfile: { may: viewers, others: all, foreign: 'PROFILE_NOT_FOUND', params: () => ({ id: 1 }) },
+  importProfile: {
+    may: admins,
+    others: [],
+    params: (at) => ({
+      document: { format: 'ratchet-profile', version: 1, profile: { name: 'n', output: `${at.folder}/outputs` } },
+    }),
+  },
   deleteProfile: { may: admins, others: [], params: () => ({ id: 1 }) },
   startBackup: {
     may: operators,
@@ -81,6 +94,20 @@ const TABLE: Readonly<Record<string, Row>> = {
   listBackups: { may: viewers, others: all, params: none },
   getBackupInfo: { may: viewers, others: all, foreign: 'JOB_NOT_FOUND', params: job('backup') },
   getLog: { may: viewers, others: all, foreign: 'JOB_NOT_FOUND', params: job('backup') },
+  // The fake engine's backup has not completed: there is nothing to be seen in it yet.
+  browseBackup: {
+    may: viewers,
+    others: all,
+    foreign: 'JOB_NOT_FOUND',
+    params: job('backup'),
+    also: ['ARCHIVE_NOT_FOUND'],
+  },
+  createDownloadTicket: {
+    may: downloaders,
+    others: ['other restorer'],
+    foreign: 'JOB_NOT_FOUND',
+    params: (at) => ({ BackupID: at.backup, entry: 'a' }),
+  },
   deleteBackup: { may: freshAdmins, others: [], params: job('backup'), also: ['JOB_RUNNING'] },
   freezeBackup: {
     may: operators,
@@ -147,7 +174,7 @@ async function cast(): Promise<Cast> {
     guard: { free: many, allowance: many },
     traffic: { loginsPerMinute: many, strangersPerMinute: many },
   }
-  const world = await openWorld({ clock, access })
+  const world = await openWorld({ clock, access, bare: true })
   saveStandard(world)
   world.services.profiles.save({ id: 2, name: 'Second', sources: [], output: `${world.folder}/outputs` })
   const { accounts } = world.services
@@ -205,10 +232,21 @@ async function things(world: Cast): Promise<Things> {
   return { folder: world.folder, backup, restore, verify }
 }
 
-test('the table names every method, and no other', () => {
-  expect([...Object.keys(TABLE), ...Object.keys(OPEN)].toSorted()).toEqual(
-    [...Object.keys(methods), 'rpc.discover'].toSorted(),
-  )
+/** What a server really answers, held against the rows: not what some list says it does. */
+function differences(answered: readonly string[]): string[] {
+  const rows = [...Object.keys(TABLE), ...Object.keys(OPEN)]
+  const extra = answered.filter((name) => !rows.includes(name)).map((name) => `${name} has no row`)
+  return [...extra, ...rows.filter((name) => !answered.includes(name)).map((name) => `${name} is not answered`)]
+}
+
+test('the table names every method, and no other', async () => {
+  await using world = await openWorld()
+  const { methods: answered } = createRpcServer({ services: world.services, report: () => undefined })
+  expect(differences(answered)).toEqual([])
+  expect(differences([...answered, 'newMethod'])).toEqual(['newMethod has no row'])
+  expect(differences(answered.filter((name) => name !== 'getLog'))).toEqual(['getLog is not answered'])
+  const discovered = (await world.rpc('rpc.discover')).result?.['methods'] as { name: string }[]
+  expect([...discovered.map(({ name }) => name), 'rpc.discover'].toSorted()).toEqual(answered.toSorted())
   for (const [name, method] of Object.entries(methods))
     expect([name, method.role === 'anyone']).toEqual([name, name in OPEN])
 })
@@ -250,7 +288,7 @@ describe('methods', () => {
     test(`${method}: asked without a token; a wrong one is refused before it is looked at`, async () => {
       await using world = await cast()
       const reply = await ask(world, 'no token', method, params)
-      expect([200, codeOf(reply)]).toEqual([reply.status, method === 'login' ? 'ok' : 'UNAUTHORIZED'])
+      expect([200, codeOf(reply)]).toEqual([reply.status, method === 'login' ? 'ok' : 'FORBIDDEN'])
       for (const caller of ['malformed', 'wrong', 'expired', 'revoked'] as const)
         expect((await ask(world, caller, method, params)).status).toBe(401)
     })
@@ -355,29 +393,56 @@ describe('methods', () => {
 })
 
 describe('routes', () => {
-  /** Status for a GET by: nobody, a viewer. And what POST gets, with a viewer's token. */
-  const STATUS: Readonly<Record<string, readonly [none: number, viewer: number, post: number]>> = {
-    '/health': [200, 200, 405],
-    '/openrpc.json': [401, 200, 405],
-    '/rpc': [405, 405, 415],
+  type Statuses = readonly [get: (caller: Caller) => number, post: number]
+  const known = (caller: Caller): boolean => !(STRANGERS as readonly string[]).includes(caller)
+  /** Status of a GET by each caller; and of a POST by those who are somebody. */
+  const STATUS: Readonly<Record<string, Statuses>> = {
+    '/health': [() => 200, 405],
+    '/openrpc.json': [(caller) => (known(caller) ? 200 : 401), 405],
+    '/rpc': [() => 405, 415],
+    '/download/:backup/:part': [(caller) => downloading(caller), 405],
   }
-  test('the table names every route', () =>
-    expect(ROUTES.map((route) => route.path).toSorted()).toEqual(Object.keys(STATUS).toSorted()))
+  test('the table names every route that is there, and nothing answers beside them', async () => {
+    await using world = await openWorld()
+    const { stack } = createHttpApp({ services: world.services }).router
+    const routes = stack.flatMap((layer) => (layer.route === undefined ? [] : [layer.route.path]))
+    expect(routes.toSorted()).toEqual(Object.keys(STATUS).toSorted())
+    expect(ROUTES.map((route) => route.path).toSorted()).toEqual(routes.toSorted())
+    // The log, headers, HSTS, no-store, door, setup; and behind the routes: nothing here, errors. None has content of its own.
+    expect(stack.length - routes.length).toBe(8)
+  })
+
+  const downloading = (caller: Caller): number => {
+    if (!known(caller)) return 401
+    if (caller === 'other restorer') return 404 // as if it were not there
+    return downloaders.includes(caller) ? 200 : 403
+  }
 
   test('each, for each caller and verb', async () => {
     await using world = await cast()
-    for (const [path, [nobody, viewer, post]] of Object.entries(STATUS)) {
+    const { backup } = await things(world)
+    publish(world, backup)
+    for (const [route, [get, post]] of Object.entries(STATUS)) {
+      const path = route.replace(':backup', String(backup)).replace(':part', 'site.zip')
       for (const caller of [...STRANGERS, ...KNOWN, ...OTHERS]) {
         const token = world.tokens[caller]
         const headers: Record<string, string> = token === null ? {} : { authorization: `Bearer ${token}` }
-        const stranger = (STRANGERS as readonly string[]).includes(caller)
         const got = await fetch(`${world.server.url}${path}`, { headers })
-        expect([path, caller, got.status]).toEqual([path, caller, stranger ? nobody : viewer])
+        expect([path, caller, got.status]).toEqual([path, caller, get(caller)])
         await got.body?.cancel()
         const sent = await fetch(`${world.server.url}${path}`, { method: 'POST', headers, body: 'x' })
-        expect([path, caller, sent.status]).toEqual([path, caller, stranger && path === '/rpc' ? 401 : post])
+        expect([path, caller, sent.status]).toEqual([path, caller, !known(caller) && path === '/rpc' ? 401 : post])
         await sent.body?.cancel()
       }
     }
   })
 })
+
+/** Ends the backup with a file that is there. */
+function publish(world: Cast, backup: number): void {
+  const file = path.join(world.folder, 'outputs', 'site.zip')
+  fs.writeFileSync(file, 'archive')
+  world.engine.edit(backup, (job) => (job.status = 'completed'))
+  world.engine.artifacts = async (number) =>
+    number === backup ? [{ name: 'site.zip', path: file, size: 7, sha256: 'ab'.repeat(32) }] : []
+}

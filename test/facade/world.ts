@@ -3,6 +3,8 @@ import os from 'node:os'
 import path from 'node:path'
 import { openAccess, type AccessOptions, type OpenedAccess } from '../../src/access/open.ts'
 import { openToken } from '../../src/access/token.ts'
+import { createArchives } from '../../src/contents/archives.ts'
+import { LocalShelf } from '../../src/contents/shelf.ts'
 import type { Services } from '../../src/engine/services.ts'
 import { createHttpApp } from '../../src/facade/http.ts'
 import { listen, type Listening, type ListenOptions } from '../../src/facade/listen.ts'
@@ -15,6 +17,8 @@ import { FakeEngine, type FakeOptions } from './fake-engine.ts'
 /** A listening server over a fake engine, with real access, settings and folders in a temporary place. */
 export interface World extends AsyncDisposable {
   readonly folder: string
+  /** As the settings name them; may be changed. */
+  readonly roots: Record<(typeof FOLDERS)[number], string[]>
   readonly engine: FakeEngine
   readonly services: Services
   readonly token: string
@@ -40,47 +44,53 @@ export interface WorldOptions extends FakeOptions {
   /** Limits of traffic and guessing, where the defaults are in a test's way. */
   access?: Pick<AccessOptions, 'traffic' | 'guard'>
   trustedProxies?: readonly string[]
+  behindTlsProxy?: boolean
+  /** Without a user: nobody has set the server up yet. */
+  bare?: boolean
 }
 
 /** Hashing that takes no time: what a password costs is measured elsewhere. */
 export const CHEAP = { memory: 64, passes: 1 }
 
+/** Password of the user `first`. */
+export const FIRST = 'the very first one'
+
 const FOLDERS = ['sources', 'outputs', 'restores', 'archives'] as const
 
 export async function openWorld(options: WorldOptions = {}): Promise<World> {
-  const { clock = systemClock, listen: listening = {}, access: limits = {}, trustedProxies = [], ...fake } = options
+  const { clock = systemClock, listen: listening = {}, access: limits = {}, trustedProxies = [], ...rest } = options
+  const { behindTlsProxy = false, bare = false, ...fake } = rest
   const folder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'ratchet-facade-')))
   for (const name of FOLDERS) fs.mkdirSync(path.join(folder, name))
   const { token } = openToken(realDisk, folder)
   const engine = new FakeEngine(fake)
-  const [sources, outputs, restores, archives] = FOLDERS.map((name) => [path.join(folder, name)])
+  const roots = Object.fromEntries(FOLDERS.map((name) => [name, [path.join(folder, name)]])) as World['roots']
   const opened = openAccess({
     disk: realDisk,
     clock,
     dataDir: folder,
     hostToken: () => token,
     passwordCost: CHEAP,
-    traffic: { requestsPerMinute: 1_000_000, ...limits.traffic },
+    traffic: { requestsPerMinute: 1_000_000, startsPerMinute: 1_000_000, ...limits.traffic },
     ...(limits.guard === undefined ? {} : { guard: limits.guard }),
   })
   const services: Services = {
     engine,
+    archives: createArchives(engine, new LocalShelf(realDisk)),
     profiles: createProfiles({ disk: realDisk, clock, folder, host: 'box' }),
-    roots: createRoots(realDisk, {
-      sources: sources ?? [],
-      outputs: outputs ?? [],
-      restores: restores ?? [],
-      archives: archives ?? [],
-    }),
+    roots: createRoots(realDisk, () => roots),
     access: opened.access,
     accounts: opened.accounts,
+    tickets: opened.tickets,
     audit: opened.audit,
     version: '9.9.9',
   }
+  if (!bare) await opened.accounts.saveUser({ name: 'first', role: 'admin', password: FIRST })
   const internal: World['internal'] = []
   const app = createHttpApp({
     services,
     trustedProxies,
+    behindTlsProxy,
     hosts: ['backup.example'],
     report: (id, error) => void internal.push({ id, error }),
     newId: () => 'fault-id',
@@ -94,6 +104,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     })
   return {
     folder,
+    roots,
     engine,
     services,
     token,

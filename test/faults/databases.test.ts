@@ -143,7 +143,7 @@ test('the one that asked is killed: its copier dies with it; after two lost copi
 })
 
 test('the one that asked is frozen, its copier writes on: whoever takes the job over has a copy of its own', async () => {
-  const child = stepper(1500)
+  const child = stepper(4000)
   await until(() => copies().length > 0)
   process.kill(child.pid ?? 0, 'SIGSTOP')
   const [late] = copies()

@@ -26,11 +26,11 @@ async function restored(world: SpineWorld, app: App, backup: JobView): Promise<s
   return target
 }
 
-/** A file source that holds the database, and the database by its name, in two jobs at once. */
+/** A file source that holds the database, which is named as well, and the database by its name, in two jobs at once. */
 async function pair(world: SpineWorld, app: App, bank: string): Promise<JobView[]> {
   const pacing = { minMs: 0, maxMs: 400, bias: 100 }
-  const found = world.spec({ pacing, archive: 'found-[number]' })
   const databases = [{ type: 'sqlite', path: bank } as const]
+  const found = world.spec({ pacing, archive: 'found-[number]', databases })
   const named = world.spec({ pacing, archive: 'named-[number]', sources: [], type: 'databases', databases })
   return Promise.all([found, named].map((spec) => stepped(app, app.engine.start({ kind: 'backup', spec }))))
 }

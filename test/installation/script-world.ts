@@ -51,12 +51,16 @@ export class ScriptWorld implements AsyncDisposable {
     return path.join(this.spine.folder, `restored-${++this.#targets}`)
   }
 
-  start(args: readonly string[], program: string = process.execPath): ChildProcess {
-    return spawn(program, [this.script, ...args], { cwd: this.spine.folder, stdio: ['ignore', 'pipe', 'pipe'] })
+  start(args: readonly string[], program: string = process.execPath, env: NodeJS.ProcessEnv = {}): ChildProcess {
+    return spawn(program, [this.script, ...args], {
+      cwd: this.spine.folder,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
   }
 
-  async run(args: readonly string[], program?: string): Promise<Ended> {
-    const child = this.start(args, program)
+  async run(args: readonly string[], program?: string, env?: NodeJS.ProcessEnv): Promise<Ended> {
+    const child = this.start(args, program, env)
     let out = ''
     let err = ''
     child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString()))

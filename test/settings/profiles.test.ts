@@ -73,7 +73,7 @@ describe('profiles', () => {
     fs.writeFileSync(file, JSON.stringify(data))
     expect(failure(() => profiles.list())).toMatchObject({
       code: 'STATE_DAMAGED',
-      message: expect.stringMatching(/profiles\.json.*profile 7: sources/),
+      message: expect.stringMatching(/profiles\.json.*profile 7 \("Broken"\): sources: Invalid input: expected array/),
     })
     expect(failure(() => profiles.get(7)).message).toMatch(/profile 7/)
     expect(profiles.get(2).name).toBe('Site')

@@ -15,7 +15,12 @@ function world() {
   fs.symlinkSync(at('outside/missing'), at('data/dangling'))
   fs.symlinkSync('loop', at('data/loop'))
   fs.symlinkSync(at('data'), at('alias'))
-  const roots = createRoots(realDisk, { sources: [at('data')], outputs: [at('alias')], restores: [], archives: ['/'] })
+  const roots = createRoots(realDisk, () => ({
+    sources: [at('data')],
+    outputs: [at('alias')],
+    restores: [],
+    archives: ['/'],
+  }))
   return { at, roots }
 }
 

@@ -29,10 +29,13 @@ function envOf(disk: Disk, copied: string[]): DirectoryEnv {
     signal: new AbortController().signal,
     log: () => undefined,
     tools: null,
-    async *databases(entry, file) {
-      copied.push(file === null ? 'none' : path.basename(file.toString()))
-      yield { type: 'pause', message: 'copying', waits: true }
-      return entry
+    databases: {
+      async *copy(entry, file) {
+        copied.push(file === null ? 'none' : path.basename(file.toString()))
+        yield { type: 'pause', message: 'copying', waits: true }
+        return entry
+      },
+      isFile: () => false,
     },
   }
 }
@@ -54,8 +57,10 @@ test('only files that could be databases are looked into, and only by the walk t
   const spec = { type: 'directory', path: folder.path, label: 'src', xattrs: false } as const
   const said: string[] = []
   for await (const item of openDirectory(spec, envOf(disk, copied)).items(null)) {
-    if (item.type === 'omission') said.push(`${displayName(item.path)} ${item.reason} ${String(item.quiet)}`)
-    if (item.type === 'entry' && item.prepare !== undefined) said.push(`${displayName(item.path)} prepared`)
+    if (item.type !== 'entry') continue
+    if (item.prepare !== undefined) said.push(`${displayName(item.path)} prepared`)
+    const instead = item.instead?.() ?? null
+    if (instead !== null) said.push(`${displayName(item.path)} ${instead.reason} ${String(instead.quiet)}`)
   }
   expect(said).toEqual([
     'src/real.db prepared',

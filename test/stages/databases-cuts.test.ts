@@ -16,6 +16,11 @@ const source = path.join(banks.path, 'source')
 makeBank(path.join(source, 'app/bank.db'), { mode: 'wal' })
 makeBank(path.join(banks.path, 'shop.db'), { ballast: 2000 })
 fs.writeFileSync(path.join(source, 'app/readme.txt'), 'plain')
+// One that SQLite cannot open: a file, like its log, which has its turn after another entry.
+const begin = fs.readFileSync(path.join(source, 'app/bank.db')).fill(0x5a, 32)
+fs.writeFileSync(path.join(source, 'app/odd.db'), begin)
+fs.writeFileSync(path.join(source, 'app/odd.db-a'), 'between')
+fs.writeFileSync(path.join(source, 'app/odd.db-wal'), 'a log')
 process.once('exit', () => banks[Symbol.dispose]())
 
 const SPEC: Partial<BackupSpec> = {

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { App } from '../../src/app.ts'
 import { isEnded, outcome, type JobView } from '../../src/engine/job.ts'
 import type { BackupSpec } from '../../src/engine/spec.ts'
+import { realDisk, type Disk } from '../../src/lib/disk.ts'
 import { faultsOfBank, transactions, makeBank, picture, startWriter, crashWriter } from '../dump/database.ts'
 import { SpineWorld } from '../engine/spine-world.ts'
 
@@ -191,31 +192,93 @@ function damage(file: string): void {
   fs.closeSync(fd)
 }
 
-test('a damaged database is a gap by name where it was only met', async () => {
+test('a damaged database that was only met is stored as it is, with a warning', async () => {
   makeBank(inSource('bank.db'))
   damage(inSource('bank.db'))
   const backup = await world.backup(app)
   expect(outcome(backup)).toBe('completed_with_warnings')
-  expect(backup.warnings.recent.map(({ message }) => message).join()).toMatch(/source\/bank\.db.*integrity|damaged/)
+  expect(backup.warnings.recent.map(({ message }) => message)).toEqual([
+    expect.stringMatching(/source\/bank\.db: .*damaged.*stored/),
+  ])
   const target = await restored(backup)
-  expect(names(target, 'source')).toEqual(['a.txt'])
-  expect(line(target, 'source/bank.db')?.o).toBe('database_damaged')
+  expect(names(target, 'source')).toEqual(['a.txt', 'bank.db'])
+  const lines = manifest(target).filter(({ p }) => p === 'source/bank.db')
+  expect(lines.map(({ o, b }) => o ?? b?.integrity)).toEqual([expect.stringMatching(/^damaged: /), 'database_damaged'])
 })
 
 test.each([
-  ['met in a source', () => inSource('bank.db')],
-  ['named alone', () => elsewhere('bank.db')],
-])('a damaged database that was named (%s) fails the run, or its part if the run can do without', async (_, at) => {
-  makeBank(at())
-  damage(at())
-  const database = { type: 'sqlite', path: at() } as const
-  const failed = await world.backup(app, { databases: [database] })
-  expect([failed.status, failed.error?.code]).toEqual(['failed', 'DATABASE_DAMAGED'])
-  expect(failed.error?.message).toContain(at())
-  const partial = await world.backup(app, { databases: [{ ...database, critical: false }], archive: 'partial' })
-  expect(outcome(partial)).toBe('partial')
-  expect(partial.parts.find(({ name }) => name === 'databases/bank.db')).toMatchObject({ status: 'failed' })
-  expect(names(await restored(partial), 'source')).toEqual(['a.txt'])
+  ['met in a source', () => inSource('bank.db'), 'source/bank.db'],
+  ['named alone', () => elsewhere('bank.db'), 'databases/bank.db/bank.db'],
+])(
+  'a damaged database that was named (%s) fails the run, or its part if the run can do without',
+  async (_, at, stored) => {
+    makeBank(at())
+    damage(at())
+    const database = { type: 'sqlite', path: at() } as const
+    const failed = await world.backup(app, { databases: [database] })
+    expect([failed.status, failed.error?.code]).toEqual(['failed', 'DATABASE_DAMAGED'])
+    expect(failed.error?.message).toContain(at())
+    const partial = await world.backup(app, { databases: [{ ...database, critical: false }], archive: 'partial' })
+    expect(outcome(partial)).toBe('partial')
+    expect(partial.parts.find(({ name }) => name === 'databases/bank.db')).toMatchObject({ status: 'failed' })
+    expect(fs.existsSync(path.join(await restored(partial), stored))).toBe(true)
+  },
+)
+
+test('what begins like a database but is none for SQLite is a file, and what lies beside it too', async () => {
+  makeBank(inSource('secret.db'), { mode: 'wal' })
+  crashWriter(inSource('secret.db'), 'wal')
+  // As some encrypted databases look: the beginning in clear text.
+  const bytes = fs.readFileSync(inSource('secret.db'))
+  fs.writeFileSync(inSource('secret.db'), bytes.fill(0x5a, 32))
+  for (const xattrs of [false, true]) {
+    const sources = [{ type: 'directory', path: world.source, xattrs } as const]
+    const backup = await world.backup(app, { sources, archive: `secret-${String(xattrs)}` })
+    expect(outcome(backup)).toBe('completed_with_warnings')
+    expect(backup.warnings.recent.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/source\/secret\.db: the database could not be copied: .*; it was stored as a file/),
+    ])
+    const target = await restored(backup, `restored-${String(xattrs)}`)
+    for (const name of ['secret.db', 'secret.db-wal']) {
+      expect(fs.readFileSync(path.join(target, 'source', name))).toEqual(fs.readFileSync(inSource(name)))
+    }
+  }
+})
+
+test('a copy made by another name, which has no log, is not taken for one that has', async () => {
+  makeBank(inSource('bank.db'), { mode: 'wal' })
+  crashWriter(inSource('bank.db'), 'wal')
+  fs.linkSync(inSource('bank.db'), inSource('0-before.db'))
+  fs.linkSync(inSource('bank.db'), inSource('z-after.db'))
+  const target = await restored(await world.backup(app))
+  expect(transactions(path.join(target, 'source/bank.db'))).toBe(20)
+  expect(transactions(path.join(target, 'source/z-after.db'))).toBe(20)
+  expect(faultsOfBank(path.join(target, 'source/0-before.db'))).toEqual([])
+})
+
+test('a database that is replaced just before it is copied: the new one is taken', async () => {
+  makeBank(inSource('bank.db'))
+  makeBank(elsewhere('new.db'), { ballast: 300 })
+  let replaced = false
+  const disk: Disk = {
+    ...realDisk,
+    open(at, mode) {
+      const fd = realDisk.open(at, mode)
+      if (!replaced && at.toString().endsWith('bank.db')) {
+        replaced = true
+        fs.renameSync(elsewhere('new.db'), inSource('bank.db'))
+      }
+      return fd
+    },
+  }
+  const other = await world.app({ disk, data: 'other' })
+  const backup = await world.backup(other)
+  expect([replaced, outcome(backup)]).toEqual([true, 'completed'])
+  const target = path.join(world.folder, 'restored')
+  let job = await other.engine.start({ kind: 'restore', archive: backup.number, target })
+  for (let n = 0; !isEnded(job) && n < 200; n++) job = await other.engine.step(job.number)
+  using db = new DatabaseSync(path.join(target, 'source/bank.db'), { readOnly: true })
+  expect(db.prepare('SELECT count(*) AS n FROM ballast').get()).toEqual({ n: 300 })
 })
 
 test.each([

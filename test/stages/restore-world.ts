@@ -242,9 +242,9 @@ export function warningsOf(disk: Disk, place: Place, number = 1): string[] {
       .toString('utf8')
       .split('\n')
       .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as { level: string; message: string })
-      .filter((line) => line.level === 'warn')
-      .map((line) => line.message)
+      .map((line) => JSON.parse(line) as { level: number; msg: string })
+      .filter((line) => line.level === 40)
+      .map((line) => line.msg)
   } finally {
     disk.close(fd)
   }

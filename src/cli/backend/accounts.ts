@@ -33,11 +33,13 @@ export function localAccounts({ accounts, audit }: { accounts: Accounts; audit: 
   return {
     users: async () => accounts.listUsers(),
     async saveUser(user) {
+      noteLocal(audit, 'user.save', 'user', 'begun')
       const saved = await accounts.saveUser(user)
       noteLocal(audit, 'user.save', `user:${saved.name}`)
       return saved
     },
     async removeUser(name) {
+      noteLocal(audit, 'user.delete', 'user', 'begun')
       accounts.deleteUser(name)
       noteLocal(audit, 'user.delete', `user:${name.toLowerCase()}`)
     },

@@ -1,12 +1,15 @@
-import type { JobQuery, ProfileOverrides, Removable, RetentionPreview } from '../../engine/services.ts'
+import type { JobQuery, LogQuery, ProfileOverrides, Removable, RetentionPreview } from '../../engine/services.ts'
 import type { RetentionPolicy } from '../../engine/spec.ts'
 import { createApp } from '../../app.ts'
 import type { App } from '../../app.ts'
+import type { JobView } from '../../engine/job.ts'
+import { documentOf, importable } from '../../engine/profile-document.ts'
 import { complaintOf, overridesSchema } from '../../engine/profile-schema.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { Backend, JobState, ProfileData, ProfileStore, StartRequest, StepRequest } from '../backend.ts'
 import { defined } from '../session.ts'
 import { localAccounts, noteLocal, type AccountStore } from './accounts.ts'
+import { localContents, type ContentStore } from './contents.ts'
 import { stateOf } from './view.ts'
 
 /** Ratchet inside this process, on a data folder. Other processes may work on the same folder meanwhile. */
@@ -14,6 +17,7 @@ export class EmbeddedBackend implements Backend {
   readonly reach: readonly string[]
   readonly profiles: ProfileStore
   readonly accounts: AccountStore
+  readonly contents: ContentStore
   readonly #app: App
 
   private constructor(app: App, reach: readonly string[]) {
@@ -21,11 +25,24 @@ export class EmbeddedBackend implements Backend {
     this.reach = reach
     const { profiles } = app.services
     this.accounts = localAccounts(app.services)
+    this.contents = localContents(app.services)
+    const save = (profile: unknown): ProfileData => {
+      this.#note('profile.save', 'profile', 'begun')
+      const saved = asData(profiles.save(profile))
+      this.#note('profile.save', `profile:${saved.id}`)
+      return saved
+    }
     this.profiles = {
       list: async () => profiles.list().map(asData),
       get: async (id) => asData(profiles.get(id)),
-      save: async (profile) => asData(profiles.save(profile)),
-      remove: async (id) => profiles.remove(id),
+      save: async (profile) => save(profile),
+      remove: async (id) => {
+        this.#note('profile.delete', `profile:${id}`, 'begun')
+        profiles.remove(id)
+        this.#note('profile.delete', `profile:${id}`)
+      },
+      export: async (id) => documentOf(profiles.get(id)),
+      import: async (document, choice) => save(importable(document, choice, profiles)),
     }
   }
 
@@ -34,11 +51,19 @@ export class EmbeddedBackend implements Backend {
   }
 
   async start(request: StartRequest): Promise<JobState> {
-    if (request.kind === 'restore') this.#note('restore.start', of(request.archive))
-    if (request.kind !== 'backup') return stateOf(await this.#engine.start(request))
+    // Before it begins: what destroys or overwrites does not happen without an entry.
+    if (request.kind === 'restore') this.#note('restore.start', of(request.archive), 'begun')
+    const job = await this.#begin(request)
+    const from = request.kind === 'backup' ? '' : ` of ${of(request.archive)}`
+    this.#note(`${request.kind}.start`, `job:${job.number}${from}`)
+    return stateOf(job)
+  }
+
+  #begin(request: StartRequest): Promise<JobView> {
+    if (request.kind !== 'backup') return this.#engine.start(request)
     const { profile, description, comment } = request
     const overrides = checkedOverrides(request.overrides)
-    return stateOf(await this.#app.startBackup(defined({ profile, description, comment, overrides })))
+    return this.#app.startBackup(defined({ profile, description, comment, overrides }))
   }
 
   async step(number: number, options: StepRequest = {}): Promise<JobState> {
@@ -50,12 +75,15 @@ export class EmbeddedBackend implements Backend {
   }
 
   async cancel(number: number): Promise<JobState> {
-    return stateOf(await this.#engine.cancel(number))
+    const job = await this.#engine.cancel(number)
+    this.#note('job.cancel', `job:${number}`)
+    return stateOf(job)
   }
 
   async remove(number: number, what: Removable): Promise<void> {
+    this.#note('backup.delete', `job:${number}`, 'begun')
+    await this.#engine.remove(number, what)
     this.#note('backup.delete', `job:${number}`)
-    return this.#engine.remove(number, what)
   }
 
   async freeze(number: number, frozen: boolean): Promise<void> {
@@ -80,17 +108,16 @@ export class EmbeddedBackend implements Backend {
     return this.#engine.artifacts(number)
   }
 
-  log(number: number, from: number, limit: number): ReturnType<Backend['log']> {
-    return this.#engine.log(number, from, limit)
+  log(number: number, query: LogQuery): ReturnType<Backend['log']> {
+    return this.#engine.log(number, query)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#app[Symbol.asyncDispose]()
   }
 
-  /** Before it begins: what destroys or overwrites does not happen without an entry. */
-  #note(event: string, object: string): void {
-    noteLocal(this.#app.services.audit, event, object, 'begun')
+  #note(event: string, object: string, result = 'ok'): void {
+    noteLocal(this.#app.services.audit, event, object, result)
   }
 
   get #engine(): App['services']['engine'] {

@@ -2,11 +2,13 @@ import { RatchetClient } from '../../client/client.ts'
 import type { BackupInfo, JobKind, ProfileInput, StepReply } from '../../client/types.ts'
 import { isEnded } from '../../engine/job.ts'
 import type { Outcome } from '../../engine/job.ts'
-import type { ArtifactInfo, JobQuery, Removable, RetentionPreview } from '../../engine/services.ts'
+import type { ArtifactInfo, JobQuery, LogQuery, Removable, RetentionPreview } from '../../engine/services.ts'
+import { readDocument } from '../../engine/profile-document.ts'
 import type { RetentionPolicy } from '../../engine/spec.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { Backend, JobState, ProfileStore, StartRequest, StepRequest } from '../backend.ts'
 import { remoteAccounts, type AccountStore } from './accounts.ts'
+import { remoteContents, type ContentStore } from './contents.ts'
 import { namesGap } from './gaps.ts'
 import { remoteErrors } from './remote-errors.ts'
 
@@ -19,6 +21,7 @@ export class RemoteBackend implements Backend {
   readonly reach: readonly string[]
   readonly profiles: ProfileStore
   readonly accounts: AccountStore
+  readonly contents: ContentStore
   readonly #quick: RatchetClient
   /** Rides out a server that restarts: repeats a call for minutes, with the number it awaits. */
   readonly #patient: RatchetClient
@@ -30,6 +33,7 @@ export class RemoteBackend implements Backend {
     this.#patient = new RatchetClient({ url, token })
     this.profiles = profilesOf(this.#quick)
     this.accounts = remoteAccounts(this.#quick)
+    this.contents = remoteContents(this.#quick)
   }
 
   start(request: StartRequest): Promise<JobState> {
@@ -91,8 +95,8 @@ export class RemoteBackend implements Backend {
     })
   }
 
-  log(number: number, from: number, limit: number): ReturnType<Backend['log']> {
-    return remoteErrors(() => this.#quick.getLog(number, from, limit))
+  log(number: number, query: LogQuery): ReturnType<Backend['log']> {
+    return remoteErrors(() => this.#quick.getLog(number, query))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -137,6 +141,8 @@ function profilesOf(client: RatchetClient): ProfileStore {
     // The server checks it: what a file holds is unknown here.
     save: (profile) => remoteErrors(async () => ({ ...(await client.saveProfile(profile as ProfileInput)) })),
     remove: (id) => remoteErrors(async () => void (await client.deleteProfile(id))),
+    export: (id) => remoteErrors(async () => readDocument(await client.exportProfile(id))),
+    import: (document, choice) => remoteErrors(async () => ({ ...(await client.importProfile(document, choice)) })),
   }
 }
 

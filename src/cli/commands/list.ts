@@ -15,6 +15,8 @@ interface ListOptions {
   kind: JobKind
   status?: JobStatus
   profile?: number
+  since?: number
+  until?: number
   limit: number
   offset: number
 }
@@ -28,6 +30,8 @@ export function addList(program: Command, session: Session): void {
     .option('--kind <kind>', `${KINDS.join(', ')}`, parse.parseWord(KINDS), 'backup')
     .option('--status <status>', 'only in this state', parse.parseWord(STATUSES))
     .option('--profile <n>', 'only of this profile', parse.parsePositive)
+    .option('--since <time>', 'only begun at this time or later, like 2026-06-29 or 2026-06-29T12:00Z', parse.parseTime)
+    .option('--until <time>', 'only begun before this time', parse.parseTime)
     .option('--limit <n>', 'at most this many', parse.parsePositive, 50)
     .option('--offset <n>', 'skip this many', parse.parseCount, 0)
     .addHelpText(
@@ -39,8 +43,8 @@ export function addList(program: Command, session: Session): void {
 
 async function list(session: Session, command: Command, options: ListOptions): Promise<void> {
   await using backend = await session.open(command)
-  const { kind, status, profile, limit, offset } = options
-  const { total, jobs } = await backend.list({ ...defined({ status, profile }), kind, limit, offset })
+  const { kind, status, profile, since, until, limit, offset } = options
+  const { total, jobs } = await backend.list({ ...defined({ status, profile, since, until }), kind, limit, offset })
   if (session.json(command)) {
     for (const job of jobs) session.printJson(summaryObject(job))
     return

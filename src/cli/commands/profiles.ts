@@ -1,5 +1,7 @@
 import type { Command } from 'commander'
+import { readDocument } from '../../engine/profile-document.ts'
 import { readFully } from '../../lib/disk.ts'
+import { createFileOnce } from '../../lib/durable-file.ts'
 import { BackupError, asBackupError } from '../../lib/errors.ts'
 import { printable } from '../format.ts'
 import * as parse from '../parse.ts'
@@ -13,6 +15,8 @@ Examples:
   ratchet profiles
   ratchet profiles show 1 > site.json
   ratchet profiles save site.json
+  ratchet profiles export 2 -o site.json
+  ratchet profiles import site.json --as new
   ratchet backup --profile 2`
 
 const MAX_PROFILE = 1024 * 1024
@@ -42,6 +46,71 @@ export function addProfiles(program: Command, session: Session): void {
     .description('Deletes a profile. Backups made with it stay.')
     .argument('<n>', 'number of the profile', parse.parsePositive)
     .action((id: number, _options: object, command: Command) => remove(session, command, id))
+  profiles
+    .command('export')
+    .description('Prints a profile as a document that "import" takes, here or elsewhere; it holds no secrets.')
+    .argument('<n>', 'number of the profile', parse.parsePositive)
+    .option('-o, --output <file>', 'write it there instead; what is there already stays')
+    .action((id: number, options: OutputOption, command: Command) => exportProfile(session, command, id, options))
+  profiles
+    .command('import')
+    .description('Saves an exported profile. If its number is taken, --as or --force says what is to be done.')
+    .argument('<file>', 'exported profile')
+    .option('--as <n>', 'under this number; "new": under the next free one', parseNumberOrNew)
+    .option('--force', 'replace the profile that has the number')
+    .action((file: string, options: ImportOptions, command: Command) => importProfile(session, command, file, options))
+  profiles
+    .command('schema')
+    .description('Prints the JSON schema of profiles.json, for editors.')
+    .option('-o, --output <file>', 'write it there instead; what is there already stays')
+    .action((options: OutputOption) => schema(session, options))
+}
+
+interface OutputOption {
+  output?: string
+}
+
+interface ImportOptions {
+  as?: number | 'new'
+  force?: true
+}
+
+const parseNumberOrNew = (text: string): number | 'new' => (text === 'new' ? text : parse.parsePositive(text))
+
+async function exportProfile(session: Session, command: Command, id: number, { output }: OutputOption): Promise<void> {
+  await using backend = await session.open(command)
+  put(session, await backend.profiles.export(id), output)
+}
+
+async function importProfile(session: Session, command: Command, file: string, options: ImportOptions): Promise<void> {
+  const document = readDocument(readJson(session, session.path(file)))
+  await using backend = await session.open(command)
+  const { as, force } = options
+  const choice = { ...(as === undefined ? {} : { as }), ...(force === true ? { replace: true } : {}) }
+  const saved = await backend.profiles.import(document, choice).catch((error: unknown) => {
+    if (!(error instanceof BackupError) || error.code !== 'PROFILE_EXISTS') throw error
+    throw new BackupError('PROFILE_EXISTS', error.message, { hint: 'Add --as N, --as new, or --force to replace it.' })
+  })
+  if (session.json(command)) session.printJson(saved)
+  else session.print(`profile ${saved.id} is imported: ${printable(saved.name)}`)
+}
+
+async function schema(session: Session, { output }: OutputOption): Promise<void> {
+  const { profilesSchema } = await import('../../settings/profiles-json-schema.ts')
+  put(session, profilesSchema(), output)
+}
+
+/** To a new file, or to standard output. */
+function put(session: Session, value: unknown, output: string | undefined): void {
+  const text = JSON.stringify(value, null, 2)
+  if (output === undefined) return session.print(...text.split('\n').map(printable))
+  const file = session.path(output)
+  try {
+    if (createFileOnce(session.io.disk, file, Buffer.from(`${text}\n`))) return
+  } catch (error) {
+    throw asBackupError(error, `cannot write ${file}`, 'BAD_REQUEST')
+  }
+  throw new BackupError('BAD_REQUEST', `${file} is there already`, { hint: 'Name another file, or remove it first.' })
 }
 
 async function list(session: Session, command: Command): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { App, Serving } from '../../app.ts'
+import { Redactor } from '../../lib/redact.ts'
 import { EXIT } from '../exit.ts'
 import { UsageError } from '../failure.ts'
 import * as parse from '../parse.ts'
@@ -14,6 +15,7 @@ interface ServeOptions {
 
 const EXAMPLES = `
 The access token is printed once, at the first start; later starts name the file that holds it.
+It logs to stderr: JSON lines, or text on a terminal; log.level in settings.json or RATCHET_LOG says how much.
 SIGTERM or Ctrl-C: no new calls, running steps end (each within its slice), then the server leaves.
 
 Examples:
@@ -47,7 +49,11 @@ async function serve(session: Session, command: Command, options: ServeOptions):
   if (globals.url !== undefined) throw new UsageError('serve runs a server here; --url asks one elsewhere')
   const dataDir = dataDirOf(globals, session.io)
   // Loaded here, so that other commands start without a web server in memory.
-  const [app, { loadSettings }] = await Promise.all([import('../../app.ts'), import('../../settings/settings.ts')])
+  const [app, { loadSettings }, { serverLog }] = await Promise.all([
+    import('../../app.ts'),
+    import('../../settings/settings.ts'),
+    import('../report/server-log.ts'),
+  ])
   const address = addressOf(loadSettings(session.io.disk, dataDir).listen, options)
   const stop = new AbortController()
   const off = session.io.onSignal(() => {
@@ -56,10 +62,13 @@ async function serve(session: Session, command: Command, options: ServeOptions):
   })
   try {
     await using ratchet = await app.createApp({ dataDir })
-    const server = await app.serve(ratchet, address)
+    const log = serverLog(session.io, ratchet.settings.log, new Redactor([ratchet.token().token]))
+    const server = await app.serve(ratchet, { ...address, log })
     announce(session, globals.json === true, ratchet, server)
+    log.log('info', `listening at ${server.url}`)
     await aborted(stop.signal)
     await server.close()
+    log.log('info', 'stopped')
   } finally {
     off()
   }

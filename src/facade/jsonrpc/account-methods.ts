@@ -109,7 +109,11 @@ const administration = {
     role: 'admin',
     fresh: 'login',
     summary: 'Adds or changes a user. The sessions of the user end.',
-    trail: { event: 'user.save', object: ({ name }, user) => (user === null ? 'user' : userObject(name)) },
+    trail: {
+      event: 'user.save',
+      object: ({ name }, user) => (user === null ? 'user' : userObject(name)),
+      first: true,
+    },
     params: s.saveUser,
     result: s.user,
     run: ({ accounts }, input) => accounts.saveUser(input),
@@ -118,7 +122,11 @@ const administration = {
     role: 'admin',
     fresh: 'login',
     summary: 'Removes a user with all tokens and sessions.',
-    trail: { event: 'user.delete', object: ({ name }, done) => (done === null ? 'user' : userObject(name)) },
+    trail: {
+      event: 'user.delete',
+      object: ({ name }, done) => (done === null ? 'user' : userObject(name)),
+      first: true,
+    },
     params: s.userRef,
     result: s.done,
     run({ accounts }, { name }) {

@@ -1,9 +1,11 @@
-import { method, requireFresh, requireRole, type Call, type Table } from '../facade.ts'
-import type { Profile, ProfileOverrides, Services, StepOptions } from '../../engine/services.ts'
-import type { DatabaseSpec, DirectorySource, JobKind } from '../../engine/spec.ts'
-import { BackupError } from '../../lib/errors.ts'
+import { method, type Call, type Table } from '../facade.ts'
+import type { LogPage, Profile, Services, StepOptions } from '../../engine/services.ts'
+import type { JobKind } from '../../engine/spec.ts'
 import { accounts } from './account-methods.ts'
+import { contents } from './content-methods.ts'
 import { infoOf } from './info.ts'
+import { checkArchive, checkPlaces, planBackup, refuseFollowing, requireRights } from './places.ts'
+import { profileDocuments } from './profile-methods.ts'
 import { jobObject, jobOf, numberOf, numberOfKind, requireProfile, type JobRef } from './resolve.ts'
 import { requireRetention, retention } from './retention-methods.ts'
 import * as s from './schemas.ts'
@@ -12,32 +14,8 @@ import { stepReply, type StepReply } from './view.ts'
 /** Raised when a method changes incompatibly. */
 export const API_VERSION = 1
 
-interface Places {
-  sources?: DirectorySource[]
-  databases?: DatabaseSpec[]
-  output?: string
-}
-
-/** Paths that came over the network lie below the roots, or the call ends here. */
-function checkPlaces<T extends Places>({ roots }: Services, places: T): T {
-  const checked = { ...places }
-  if (places.sources !== undefined)
-    checked.sources = places.sources.map((source) => ({ ...source, path: roots.check('source', source.path) }))
-  if (places.databases !== undefined)
-    checked.databases = places.databases.map((database) => ({
-      ...database,
-      path: roots.check('source', database.path),
-    }))
-  if (places.output !== undefined) checked.output = roots.check('output', places.output)
-  return checked
-}
-
-/** A backup the caller may see, or a path below the roots for those who may see every backup. */
-async function checkArchive(services: Services, archive: number | string, call: Call): Promise<number | string> {
-  if (typeof archive === 'number') return numberOf(services, { BackupID: archive }, call)
-  if (call.session.profiles === null) return services.roots.check('archive', archive)
-  throw new BackupError('FORBIDDEN', 'whoever is limited to profiles names an archive by the number of its backup')
-}
+/** Where the program lies is nothing for everybody. */
+const withoutStacks = (page: LogPage): LogPage => ({ ...page, lines: page.lines.map(({ stack: _, ...line }) => line) })
 
 const archiveObject = ({ archive }: { archive: number | string }, reply: StepReply | null): string => {
   const of = typeof archive === 'number' ? `job:${archive}` : 'archive'
@@ -91,10 +69,11 @@ const profiles = {
   saveProfile: method({
     role: 'admin',
     summary: 'Saves a profile; without an id under the next free one. Its paths must lie below the roots.',
-    trail: { event: 'profile.save', object: ({ id }, saved) => `profile:${saved?.id ?? id ?? 'new'}` },
+    trail: { event: 'profile.save', object: ({ id }, saved) => `profile:${saved?.id ?? id ?? 'new'}`, first: true },
     params: s.savedProfile,
     result: s.profileSchema,
     run(services, profile, call) {
+      refuseFollowing(profile.sources)
       const { id } = profile
       const present = (): Profile | undefined => services.profiles.list().find((known) => known.id === id)
       requireRetention(services, call, profile.retention, () => present()?.retention)
@@ -114,24 +93,25 @@ const profiles = {
   }),
 }
 
+const documents = profileDocuments({ get: profiles.getProfile, save: profiles.saveProfile })
+
 const backups = {
   startBackup: method({
     role: 'operator',
     summary: 'Starts a backup and takes its first step.',
+    pace: 'start',
     trail: { event: 'backup.start', object: (_params, reply) => jobObject(reply) },
     params: s.startBackup,
     result: s.stepReply,
     async run(services, { profile, description, comment, overrides }, call) {
       requireProfile(services, profile, call)
-      if (call.session.profiles !== null && (overrides?.sources ?? overrides?.output) !== undefined)
-        throw new BackupError('FORBIDDEN', 'whoever is limited to profiles cannot replace their sources and output')
       requireRetention(services, call, overrides?.retention, () => services.profiles.get(profile).retention)
-      const checked: ProfileOverrides = checkPlaces(services, overrides ?? {})
-      const spec = services.profiles.plan(profile, {
+      const run = {
         ...(description === undefined ? {} : { description }),
         ...(comment === undefined ? {} : { comment }),
-        overrides: checked,
-      })
+        ...(overrides === undefined ? {} : { overrides }),
+      }
+      const spec = planBackup(services, profile, run, call)
       return stepReply(await call.starts.start(services.engine, { kind: 'backup', spec }, call))
     },
   }),
@@ -156,9 +136,10 @@ const backups = {
     summary: 'Jobs, newest first.',
     params: s.listBackups,
     result: s.jobList,
-    run(services, query, call) {
+    async run(services, query, call) {
       const seenBy = services.access.scope(call.session)
-      return services.engine.list({ ...query, ...(seenBy === undefined ? {} : { seenBy }) })
+      const { total, jobs } = await services.engine.list({ ...query, ...(seenBy === undefined ? {} : { seenBy }) })
+      return { total, jobs: jobs.map((job) => ({ ...job, description: job.description.slice(0, s.LISTED_TEXT) })) }
     },
   }),
   getBackupInfo: method({
@@ -176,12 +157,14 @@ const backups = {
   }),
   getLog: method({
     role: 'viewer',
-    summary: 'Lines of the log of one job.',
+    summary: 'A page of the log of one job, by line number.',
     pace: 'work',
     params: s.getLog,
     result: s.logPage,
-    run: async (services, { from, limit, ...ref }, call) =>
-      services.engine.log(await numberOf(services, ref, call), from, limit),
+    async run(services, { from, limit, level, ...ref }, call) {
+      const page = await services.engine.log(await numberOf(services, ref, call), { from, limit, level })
+      return services.access.allows(call.session, 'admin') ? page : withoutStacks(page)
+    },
   }),
   deleteBackup: method({
     role: 'admin',
@@ -202,16 +185,13 @@ const restores = {
   startRestore: method({
     role: 'restorer',
     summary: 'Starts a restore and takes its first step.',
+    pace: 'start',
     fresh: 'restore',
     trail: { event: 'restore.start', object: archiveObject, first: true },
     params: s.startRestore,
     result: s.stepReply,
     async run(services, params, call) {
-      const { mode, owners, setuid, outsideLinks } = params
-      if (mode === 'inplace' || owners || setuid || outsideLinks) {
-        requireRole(services, call, 'admin')
-        requireFresh(services, call, 'login')
-      }
+      requireRights(services, params, call)
       const target = services.roots.check('restore', params.target)
       const archive = await checkArchive(services, params.archive, call)
       return stepReply(await call.starts.start(services.engine, { kind: 'restore', ...params, archive, target }, call))
@@ -231,6 +211,7 @@ const verifications = {
   startVerify: method({
     role: 'operator',
     summary: 'Starts a verification of an archive and takes its first step.',
+    pace: 'start',
     trail: { event: 'verify.start', object: archiveObject },
     params: s.startVerify,
     result: s.stepReply,
@@ -253,9 +234,11 @@ const verifications = {
 export const methods: Table = {
   ...about,
   ...profiles,
+  ...documents,
   ...backups,
   ...retention,
   ...restores,
   ...verifications,
+  ...contents,
   ...accounts,
 }

@@ -3,7 +3,6 @@ import type { JobKind } from '../../engine/spec.ts'
 import type { Services } from '../../engine/services.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { Call } from '../facade.ts'
-import type { StepReply } from './view.ts'
 
 export interface JobRef {
   backupid?: string | number
@@ -67,6 +66,13 @@ export async function numberOfKind(services: Services, ref: JobRef, kind: JobKin
   return number
 }
 
+/** A backup the caller may see, or a path below the roots for those who may see every backup. */
+export async function checkArchive(services: Services, archive: number | string, call: Call): Promise<number | string> {
+  if (typeof archive === 'number') return numberOf(services, { BackupID: archive }, call)
+  if (call.session.profiles === null) return services.roots.check('archive', archive)
+  throw new BackupError('FORBIDDEN', 'whoever is limited to profiles names an archive by the number of its backup')
+}
+
 /** PROFILE_NOT_FOUND, as if there were none, for a profile the caller may not see. */
 export function requireProfile({ access }: Services, id: number, call: Call): void {
   if (access.seesProfile(call.session, id)) return
@@ -75,8 +81,8 @@ export function requireProfile({ access }: Services, id: number, call: Call): vo
 
 const JOB_HANDLE = /^(\d{1,16}|\d{8}-\d{6}-\d{6,15})$/
 
-/** The job as the audit trail names it. */
-export const jobObject = (reply: StepReply | null, ref: JobRef = {}): string => {
+/** How the audit trail names a job. */
+export const jobObject = (reply: { BackupID: number } | null, ref: JobRef = {}): string => {
   const handle = reply?.BackupID ?? ref.backupid ?? ref.BackupID
   // A handle that is none of ours may be anything, a mistyped password among it.
   return JOB_HANDLE.test(String(handle)) ? `job:${handle}` : 'job'

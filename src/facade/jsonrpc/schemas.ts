@@ -10,11 +10,15 @@ import {
   textOf,
 } from '../../engine/profile-schema.ts'
 import { ERROR_RULES, type ErrorCode } from '../../lib/errors.ts'
+import { LOG_LEVEL_NAMES } from '../../lib/log-level.ts'
 
 /** Parameters and results of every method: they validate, type and describe the wire. */
 
 const STORED_TEXT = 64 * 1024
+/** What a list shows of a description: a page of a thousand stays below 4 MiB. Characters. */
+export const LISTED_TEXT = 1000
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER)
+const logLevel = z.enum(LOG_LEVEL_NAMES)
 const time = z.number().describe('Milliseconds since 1970 UTC.')
 const kind = z.enum(['backup', 'restore', 'verify'])
 const status = z.enum(['pending', 'running', 'stalled', 'completed', 'failed', 'cancelled', 'timeout'])
@@ -105,6 +109,8 @@ export const listBackups = z.strictObject({
   kind: kind.default('backup'),
   status: status.exactOptional(),
   profile: profileIdSchema.exactOptional(),
+  since: time.exactOptional().describe('Only jobs begun at this time or later. Milliseconds since 1970 UTC.'),
+  until: time.exactOptional().describe('Only jobs begun before this time. Milliseconds since 1970 UTC.'),
   offset: count.default(0).describe('Newest first.'),
   limit: z.int().min(1).max(1000).default(50),
 })
@@ -113,6 +119,7 @@ export const getLog = z.strictObject({
   ...handle,
   from: number.default(1).describe('First line wanted, counted from 1.'),
   limit: z.int().min(1).max(1000).default(200),
+  level: logLevel.default('debug').describe('Only lines of this level and graver ones.'),
 })
 
 export const version = z.strictObject({
@@ -204,9 +211,23 @@ export const backupInfo = z.strictObject({
 })
 
 export const logPage = z.strictObject({
-  lines: z.array(z.strictObject({ line: number, time, level: z.string(), message: z.string() })),
-  next: number.describe('Ask for this line next.'),
-  total: count,
+  lines: z.array(
+    z.strictObject({
+      line: number,
+      time,
+      level: logLevel,
+      message: z.string(),
+      step: count.exactOptional(),
+      stage: z.string().exactOptional(),
+      domain: z.string().exactOptional(),
+      code: z.string().exactOptional().describe('Of a warning or an error.'),
+      path: z.string().exactOptional().describe('What it is about, where that is one file.'),
+      stack: z.string().exactOptional().describe('Of a fault of the program; for admins only.'),
+      damaged: z.literal(true).exactOptional().describe('Somebody or something has changed this line.'),
+    }),
+  ),
+  next: number.describe('Ask for this line next. Beyond total: there is none yet.'),
+  total: count.describe('Whole lines in the log, of every level.'),
 })
 
 export const profileList = z.strictObject({ profiles: z.array(profileSchema) })

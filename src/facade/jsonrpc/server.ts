@@ -45,6 +45,8 @@ export interface Sender {
 
 export interface RpcServer {
   readonly document: OpenRpcDocument
+  /** Names of all methods that are answered. */
+  readonly methods: readonly string[]
   /** Never throws. */
   handle(text: string, sender: Sender): Promise<RpcAnswer>
 }
@@ -66,6 +68,7 @@ export function createRpcServer(options: RpcOptions): RpcServer {
   const starts = createStarts()
   return {
     document,
+    methods: Object.keys(table),
     async handle(text, { session, origin, key }) {
       const read = readText(text)
       if (session === NOBODY && ('answer' in read || !isOpen(table, read.value))) return { status: 401 }

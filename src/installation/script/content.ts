@@ -9,6 +9,8 @@ import { localLength } from './zip-items.ts'
 /** Content up to this is unpacked in one piece. Bytes. */
 const ONE_PIECE = 256 << 10
 const PIECE = 64 << 10
+/** After so many bytes of one file whoever else has something to do gets a turn: signals, the other thread's answers. */
+const TURN = 16 << 20
 /** A ZIP header, its name and extra fields: nearly always no longer. */
 const HEADER_GUESS = 512
 
@@ -24,12 +26,23 @@ export async function unpack(archive: Joined, item: Item, take: (bytes: Buffer) 
     if (done > item.size) throw new Damage('its content is longer than announced')
     take(bytes)
   }
-  if (!item.deflated) for (const piece of storedPieces(archive, item, start)) count(piece)
+  if (!item.deflated) await copyStored(archive, item, start, count)
   else if (item.size <= ONE_PIECE && item.stored <= ONE_PIECE) {
     count(inflate(archive.peek(start, item.stored), item.size))
     discarded(2 * item.size)
   } else await inflateLong(archive, item, start, count)
   if (done !== item.size) throw new Damage('its content is shorter than announced')
+}
+
+async function copyStored(archive: Joined, item: Item, start: number, take: (bytes: Buffer) => void): Promise<void> {
+  let since = 0
+  for (const piece of storedPieces(archive, item, start)) {
+    take(piece)
+    since += piece.length
+    if (since < TURN) continue
+    since = 0
+    await turn()
+  }
 }
 
 function headerLength(archive: Joined, item: Item): number {
@@ -76,5 +89,8 @@ async function inflateLong(archive: Joined, item: Item, start: number, take: (by
 function* copies(pieces: Iterable<Buffer>): Generator<Buffer, void, undefined> {
   for (const piece of pieces) yield Buffer.from(piece)
 }
+
+/** The rest of the event loop's turn goes first. */
+export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 export const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { parentPort, Worker, workerData } from 'node:worker_threads'
-import { Damage, textOf } from './content.ts'
+import { textOf, turn } from './content.ts'
+import { faultIn, type Fault, type Faults } from './faults.ts'
 import { Fatal, Joined } from './parts.ts'
 import { checkContent, Placer, type Task } from './target.ts'
 
@@ -15,15 +16,13 @@ export interface CrewData {
   readonly id: number
 }
 
-export interface Fault {
-  readonly name: Buffer
-  readonly why: string
-}
-
 interface Answer {
   readonly faults: readonly { name: Uint8Array; why: string }[]
   readonly fatal: string | null
 }
+
+/** The system does not let it go on: a full disk, a file system that is gone. */
+export class Stopped extends Fatal {}
 
 const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
@@ -45,8 +44,9 @@ async function batch(archive: Joined, placer: Placer | null, tasks: readonly Tas
     try {
       await (placer === null ? checkContent(archive, task) : placer.place(task))
     } catch (error) {
-      if (!(error instanceof Damage)) return { faults, fatal: textOf(error) }
-      faults.push({ name: task.item.name, why: error.message })
+      const why = faultIn(error)
+      if (why === null) return { faults, fatal: textOf(error) }
+      faults.push({ name: task.item.name, why })
     }
   }
   return { faults, fatal: null }
@@ -54,15 +54,17 @@ async function batch(archive: Joined, placer: Placer | null, tasks: readonly Tas
 
 /** Hands batches to a second thread, does some itself meanwhile, and gathers what comes of them. */
 export class Crew {
-  readonly faults: Fault[] = []
+  readonly #faults: Faults
   readonly #thread: Worker
   readonly #archive: Joined
   readonly #placer: Placer | null
   #waiting = 0
   #failed: Error | null = null
 
-  constructor(data: Omit<CrewData, 'id'>) {
+  /** What it cannot do goes into `faults`. */
+  constructor(data: Omit<CrewData, 'id'>, faults: Faults) {
     const { files, target, resumed } = data
+    this.#faults = faults
     this.#archive = new Joined(files)
     this.#placer = target === null ? null : new Placer(this.#archive, target, 0, resumed)
     const resourceLimits = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 32 }
@@ -93,14 +95,11 @@ export class Crew {
   }
 
   #note({ faults, fatal }: Answer): void {
-    for (const { name, why } of faults) this.faults.push({ name: bufferOf(name), why })
-    if (fatal !== null) this.#failed ??= new Fatal(fatal)
+    for (const { name, why } of faults) this.#faults.add(bufferOf(name), why)
+    if (fatal !== null) this.#failed ??= new Stopped(fatal)
   }
 
   #check(): void {
     if (this.#failed !== null) throw this.#failed
   }
 }
-
-/** Answers of the other thread arrive between two turns of the event loop. */
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

@@ -1,6 +1,6 @@
 import fs from 'node:fs'
 import { Damage, unpack } from './content.ts'
-
+import { codeOf } from './faults.ts'
 import type { Joined } from './parts.ts'
 import { Proof } from './proof.ts'
 import type { Task, Tree } from './target.ts'
@@ -8,6 +8,8 @@ import type { Task, Tree } from './target.ts'
 /** What comes after all files are in place: links, further names of files, and what only holds for a finished folder. */
 
 const LONGEST_LINK = 4095
+/** What file systems answer that know no second names, or no more of them. */
+const NO_NAMES: ReadonlySet<string> = new Set('EPERM EMLINK EXDEV ENOTSUP EOPNOTSUPP ENOSYS EINVAL'.split(' '))
 
 /** The path a link points to. Throws `Damage` unless its content is proven. */
 export async function linkTarget(archive: Joined, { item, digest }: Task): Promise<Buffer> {
@@ -44,31 +46,37 @@ export function leadsOut(name: Buffer, target: Buffer): boolean {
 
 export function makeLink(tree: Tree, task: Task, target: Buffer): void {
   const { name } = task.item
-  tree.parentOf(name)
+  const found = tree.find(name)
   const place = tree.at(name)
-  const found = fs.lstatSync(place, { throwIfNoEntry: false })
-  if (found !== undefined) {
-    if (found.isSymbolicLink() && fs.readlinkSync(place, { encoding: 'buffer' }).equals(target)) return
+  if (found === undefined) fs.symlinkSync(target, place)
+  else if (!found.isSymbolicLink() || !fs.readlinkSync(place, { encoding: 'buffer' }).equals(target)) {
     throw new Damage('something of this name is there already')
   }
-  fs.symlinkSync(target, place)
   if (task.owner !== null) fs.lchownSync(place, task.owner.uid, task.owner.gid)
   fs.lutimesSync(place, task.mtime, task.mtime)
 }
 
-/** A further name of a file that is in place. */
-export function makeName(tree: Tree, first: Buffer, name: Buffer): void {
-  tree.parentOf(name)
+/** A further name of a file that is in place. False where there can be none: the name has content of its own. */
+export function makeName(tree: Tree, first: Buffer, name: Buffer): boolean {
+  const of = tree.find(first)
+  if (of === undefined || !of.isFile()) return false
+  const found = tree.find(name)
   const place = tree.at(name)
-  const found = fs.lstatSync(place, { throwIfNoEntry: false })
   if (found !== undefined) {
-    if (found.isFile() && found.ino === fs.lstatSync(tree.at(first)).ino) return
-    throw new Damage('something of this name is there already')
+    if (found.isFile() && found.ino === of.ino) return true
+    if (!tree.resumed || !found.isFile()) throw new Damage('something of this name is there already')
+    fs.rmSync(place) // of a file that had to be written again
   }
-  fs.linkSync(tree.at(first), place)
+  try {
+    fs.linkSync(tree.at(first), place)
+    return true
+  } catch (error) {
+    if (!NO_NAMES.has(codeOf(error))) throw error
+    return false
+  }
 }
 
-/** Modes and times of folders; those that would shut ourselves out last, the deepest first. */
+/** Modes and times of folders; `later` are those that would shut us out, the deepest first. */
 export class Folders {
   readonly #tree: Tree
   readonly #later: Task[] = []
@@ -78,15 +86,16 @@ export class Folders {
   }
 
   finish(task: Task): void {
-    if ((task.mode & 0o700) === 0o700) return this.#apply(task)
-    this.#later.push(task)
+    if (!this.#tree.find(task.item.name)?.isDirectory()) return // named already: something else is in its place
+    if ((task.mode & 0o100) === 0) this.#later.push(task)
+    else this.apply(task)
   }
 
-  end(): void {
-    for (const task of this.#later.toReversed()) this.#apply(task)
+  get later(): readonly Task[] {
+    return this.#later.toReversed()
   }
 
-  #apply({ item, mode, mtime, owner }: Task): void {
+  apply({ item, mode, mtime, owner }: Task): void {
     const place = this.#tree.at(item.name)
     if (owner !== null) fs.chownSync(place, owner.uid, owner.gid)
     fs.utimesSync(place, mtime, mtime)

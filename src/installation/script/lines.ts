@@ -1,4 +1,5 @@
 import fs from 'node:fs'
+import { Fatal } from './parts.ts'
 
 /** What the manifest (`installation/manifest.jsonl`) says of one entry; the fields are those of its lines. */
 export interface Line {
@@ -15,6 +16,8 @@ export interface Line {
 }
 
 const CHUNK = 256 << 10
+/** No line is longer: names and extended attributes have their limits. Bytes. */
+const LONGEST_LINE = 16 << 20
 /** How far ahead a line is looked for when the next one belongs to another entry. */
 const AHEAD = 1024
 
@@ -69,6 +72,7 @@ export class Lines {
       const more = Buffer.allocUnsafe(CHUNK)
       const got = fs.readSync(this.#fd, more, 0, CHUNK, this.#at)
       if (got === 0) return null
+      if (this.#buffer.length > LONGEST_LINE) throw unreadable()
       this.#at += got
       this.#buffer = Buffer.concat([this.#buffer, more.subarray(0, got)])
       end = this.#buffer.indexOf(10)
@@ -81,7 +85,7 @@ export class Lines {
 
 /** Null for a line that is no entry's: what was left out of the backup. */
 export function decodeLine(text: string): Line | null {
-  const raw = JSON.parse(text) as Record<string, unknown>
+  const raw = objectIn(text)
   const { p, o, m, d, i, x } = raw
   if (typeof p !== 'string' || typeof o === 'string') return null
   const number = (value: unknown): number => (typeof value === 'number' ? value : 0)
@@ -95,4 +99,17 @@ export function decodeLine(text: string): Line | null {
     group: typeof i === 'string' ? i : null,
     xattrs: typeof x === 'object' && x !== null,
   }
+}
+
+const unreadable = (): Fatal =>
+  new Fatal('the list of files in the archive (its manifest, or the seal of it) is damaged')
+
+function objectIn(text: string): Record<string, unknown> {
+  try {
+    const raw: unknown = JSON.parse(text)
+    if (typeof raw === 'object' && raw !== null) return raw as Record<string, unknown>
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error
+  }
+  throw unreadable()
 }

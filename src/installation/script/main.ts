@@ -1,13 +1,13 @@
 import { isMainThread } from 'node:worker_threads'
-import { textOf } from './content.ts'
-import { workInThread } from './crew.ts'
+import { Damage, textOf } from './content.ts'
+import { Stopped, workInThread } from './crew.ts'
+import { codeOf } from './faults.ts'
 import { printable } from './names.ts'
 import { readOptions, USAGE } from './options.ts'
 import { Fatal } from './parts.ts'
 import { Run, type Report } from './run.ts'
 
-/** Faults named one by one; beyond them only their number is told. */
-const NAMED = 1000
+const GOES_ON = 'What is restored so far stays; the same command goes on where it was.\n'
 
 function meter(): (done: number) => void {
   let last = -1
@@ -21,35 +21,51 @@ function meter(): (done: number) => void {
 
 function tell({ files, bytes, faults, notes }: Report, target: string | null): number {
   if (process.stderr.isTTY) process.stderr.write('\r')
-  for (const { name, why } of faults.slice(0, NAMED)) process.stderr.write(`${printable(name)}: ${why}\n`)
-  if (faults.length > NAMED) process.stderr.write(`and ${faults.length - NAMED} more\n`)
+  const { named, count } = faults
+  for (const { name, why } of named) process.stderr.write(`${printable(name)}: ${why}\n`)
+  if (count > named.length) process.stderr.write(`and ${count - named.length} more\n`)
   for (const note of notes) process.stderr.write(`note: ${note}\n`)
   const done = target === null ? 'checked' : `restored to ${target}`
-  const but = faults.length === 0 ? '' : `; ${faults.length} not, they are named above`
+  const but = count === 0 ? '' : `; ${count} not, they are named above`
   process.stdout.write(`${files} files and links, ${bytes} bytes, ${done}${but}\n`)
-  return faults.length === 0 ? 0 : 3
+  return count === 0 ? 0 : 3
+}
+
+/** Ended from outside: with the code that a shell gives for the signal. */
+function endOn(signal: 'SIGINT' | 'SIGTERM', code: number, target: string | null): void {
+  process.once(signal, () => {
+    process.stderr.write(`\ninterrupted. ${target === null ? '\n' : GOES_ON}`)
+    process.exit(code)
+  })
 }
 
 async function main(): Promise<number> {
-  const options = readOptions(process.argv.slice(2))
-  if (options === null) {
-    process.stdout.write(USAGE)
-    return 0
+  let target: string | null = null
+  try {
+    const options = readOptions(process.argv.slice(2))
+    if (options === null) {
+      process.stdout.write(USAGE)
+      return 0
+    }
+    target = options.target
+    endOn('SIGINT', 130, target)
+    endOn('SIGTERM', 143, target)
+    return tell(await new Run(options, meter()).run(), target)
+  } catch (error) {
+    return explain(error, target)
   }
-  return tell(await new Run(options, meter()).run(), options.target)
 }
 
-if (isMainThread) {
-  main().then(
-    (code) => {
-      process.exitCode = code
-    },
-    (error: unknown) => {
-      const known = error instanceof Fatal || (error as NodeJS.ErrnoException).code !== undefined
-      process.stderr.write(`${known ? textOf(error) : ((error as Error).stack ?? textOf(error))}\n`)
-      if (error instanceof Fatal && error.code === 2)
-        process.stderr.write('node restore.mjs --help tells how it is used\n')
-      process.exitCode = error instanceof Fatal ? error.code : 1
-    },
-  )
-} else workInThread()
+/** What ended the run, in words; a stack only where it is a fault of this program. */
+function explain(error: unknown, target: string | null): number {
+  const outer = error instanceof Stopped || codeOf(error) !== ''
+  const known = outer || error instanceof Fatal || error instanceof Damage
+  process.stderr.write(`${known ? textOf(error) : ((error as Error).stack ?? textOf(error))}\n`)
+  const code = error instanceof Fatal ? error.code : 1
+  if (code === 2) process.stderr.write('node restore.mjs --help tells how it is used\n')
+  else if (outer && target !== null) process.stderr.write(GOES_ON)
+  return code
+}
+
+if (isMainThread) process.exitCode = await main()
+else workInThread()

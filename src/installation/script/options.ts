@@ -46,6 +46,7 @@ export function readOptions(args: readonly string[]): Options | null {
   const { to, check } = values
   if (positionals.length > 1) throw new Fatal(`one archive at a time; "${positionals[1]}" is too many`, 2)
   if ((to === undefined) === (check !== true)) throw new Fatal('say either --to FOLDER or --check', 2)
+  if (to === '') throw new Fatal('--to names no folder', 2)
   const patterns = (values.only ?? []).map(patternOf)
   return {
     archive: positionals[0] ?? onlyArchive(process.cwd()),

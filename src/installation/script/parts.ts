@@ -1,5 +1,4 @@
 import fs from 'node:fs'
-import path from 'node:path'
 
 /** What ends the whole run: exit code 1, or 2 when the command line is to blame. */
 export class Fatal extends Error {
@@ -12,6 +11,10 @@ export class Fatal extends Error {
 }
 
 const WINDOW = 512 << 10
+/** Read at a place that is not near the last one: often it is only a header. */
+const ALONE = 4 << 10
+/** Bytes between two places of which the second is read because the first one was. */
+const NEAR = 64 << 10
 
 interface OnePart {
   readonly file: string
@@ -69,7 +72,9 @@ export class Joined {
     const at = position - this.#windowAt
     if (at >= 0 && at + length <= this.#filled) return this.#window.subarray(at, at + length)
     if (this.#window.length < Math.max(length, WINDOW)) this.#window = Buffer.allocUnsafeSlow(Math.max(length, WINDOW))
-    const wanted = Math.max(0, Math.min(this.#window.length, this.size - position))
+    const goesOn = at >= 0 && at <= this.#filled + NEAR
+    const most = goesOn ? this.#window.length : Math.max(length, ALONE)
+    const wanted = Math.max(0, Math.min(most, this.size - position))
     this.#filled = this.readInto(this.#window.subarray(0, wanted), position)
     this.#windowAt = position
     return this.#window.subarray(0, Math.min(length, this.#filled))
@@ -78,40 +83,4 @@ export class Joined {
   close(): void {
     for (const { fd } of this.#parts) fs.closeSync(fd)
   }
-}
-
-/** All parts of the archive that `named` is one of, in order: `x.z01 … x.zip`, `x.j01 … x.jpa`. */
-export function partsOf(named: string): string[] {
-  const match = /^(.*)\.(zip|jpa|z\d\d+|j\d\d+)$/i.exec(path.resolve(named))
-  const [, base = '', ending = ''] = match ?? []
-  if (match === null) throw new Fatal(`${named} is not called like an archive (.zip, .jpa, or a part of one)`, 2)
-  const letter = ending.charAt(0)
-  const last = `${base}.${partEnding(ending)}`
-  if (!fs.existsSync(last)) throw new Fatal(`${last}, the archive's last part, does not exist`)
-  if (isAlone(last)) return [last] // a part of some other archive may lie beside it
-  const parts: string[] = []
-  for (let number = 1; ; number++) {
-    const part = `${base}.${letter}${String(number).padStart(2, '0')}`
-    if (!fs.existsSync(part)) return [...parts, last]
-    parts.push(part)
-  }
-}
-
-/** Whether the last part says that it is the only one: a whole JPA header, or a ZIP end record of the first part. */
-function isAlone(last: string): boolean {
-  const file = new Joined([last])
-  try {
-    const head = file.read(0, 19)
-    if (head.toString('latin1', 0, 3) === 'JPA') return true
-    const tail = file.read(Math.max(0, file.size - 22), 22)
-    return tail.length === 22 && tail.readUInt32LE(0) === 0x06054b50 && tail.readUInt16LE(4) === 0
-  } finally {
-    file.close()
-  }
-}
-
-function partEnding(ending: string): string {
-  const upper = ending === ending.toUpperCase() && /[A-Z]/.test(ending)
-  const last = /^z/i.test(ending) ? 'zip' : 'jpa'
-  return upper ? last.toUpperCase() : last
 }

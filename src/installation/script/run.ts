@@ -1,33 +1,29 @@
-import { execFileSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import fs from 'node:fs'
-import path from 'node:path'
-import { Damage, textOf, unpack } from './content.ts'
-import { Crew, type Fault } from './crew.ts'
+import { identityOf, readCatalogue, type Catalogue } from './catalogue.ts'
+import { Damage } from './content.ts'
+import { Crew } from './crew.ts'
+import { Entries, isWanted, type Grouped } from './entries.ts'
 import type { Item } from './entry.ts'
+import { faultIn, Faults } from './faults.ts'
 import { Folders, leadsOut, linkTarget, makeLink, makeName } from './finish.ts'
-import { jpaItems, jpaStart } from './jpa-items.ts'
-import { decodeLine, Lines, type Line } from './lines.ts'
-import { pathFault } from './names.ts'
 import type { Options } from './options.ts'
-import { Fatal, Joined, partsOf } from './parts.ts'
-import { Proof } from './proof.ts'
-import { Tree, WORK_FOLDER, type Task } from './target.ts'
-import { zipItems } from './zip-items.ts'
+import { partsOf } from './part-names.ts'
+import { Fatal, Joined } from './parts.ts'
+import { Placer, Tree, type Task } from './target.ts'
+import { claim, passing, settle, type Work } from './work-folder.ts'
 
-const MANIFEST = 'installation/manifest.jsonl'
-/** In archives of a format without checksums: the manifest's own line. */
-const SEAL = 'installation/seal.jsonl'
-/** No seal is longer. Bytes. */
-const SEAL_MOST = 64 << 10
 /** Files, and their bytes as stored, that are handed to a thread together. */
 const BATCH_FILES = 64
 const BATCH_BYTES = 1 << 20
+/** Files with several names that are remembered by their first one; beyond them names become copies. */
+const FIRST_NAMES = 50_000
+/** What packs better than this is zeros, which come back as holes. */
+const RATIO = 100
 
 export interface Report {
   readonly files: number
   readonly bytes: number
-  readonly faults: readonly Fault[]
+  readonly faults: Faults
   readonly notes: readonly string[]
 }
 
@@ -35,106 +31,61 @@ export interface Report {
 export class Run {
   readonly #options: Options
   readonly #archive: Joined
-  readonly #work: string
-  readonly #faults: Fault[] = []
-  readonly #links: Task[] = []
-  /** First name of each file with several, by group; and further names with the first one's. */
-  readonly #firsts = new Map<string, { name: Buffer; digest: string }>()
-  readonly #names: { first: Buffer; task: Task }[] = []
+  readonly #faults = new Faults()
+  /** By group: the name under which the file is in place, and its digest. */
+  readonly #firsts = new Map<string, { name: string; digest: string }>()
   readonly #say: (done: number) => void
   #files = 0
   #bytes = 0
-  #xattrs = 0
-  #manifest: string | null = null
 
   /** `say` is told how much of the archive has been handed out, 0 to 1. */
   constructor(options: Options, say: (done: number) => void) {
     this.#options = options
     this.#archive = new Joined(partsOf(options.archive))
-    const place = options.target ?? fs.mkdtempSync(path.join(process.env['TMPDIR'] ?? '/tmp', 'ratchet-check-'))
-    this.#work = options.target === null ? place : path.join(place, WORK_FOLDER)
     this.#say = say
   }
 
   async run(): Promise<Report> {
     const { target } = this.#options
-    const resumed = target !== null && claim(target, this.#work, this.#archive)
-    await this.#fetchManifest()
-    if (target !== null) this.#checkRoom(target)
-    const crew = new Crew({ files: this.#archive.files, target, resumed })
+    const work = target === null ? passing() : claim(target, identityOf(this.#archive))
+    const catalogue = await this.#open(work)
+    for (const name of catalogue.missing) this.#faults.add(Buffer.from(name), 'it is missing, and proves the others')
+    const entries = new Entries(this.#archive, this.#options, catalogue)
+    const crew = new Crew({ files: this.#archive.files, target, resumed: work.resumed }, this.#faults)
     try {
-      for await (const tasks of this.#batches()) await crew.give(tasks)
+      for await (const tasks of this.#batches(entries)) await crew.give(tasks)
     } finally {
       await crew.finish()
     }
-    this.#faults.push(...crew.faults)
-    await this.#finish()
-    fs.rmSync(this.#work, { recursive: true, force: true })
-    if (target !== null) settle(target)
-    return { files: this.#files, bytes: this.#bytes, faults: this.#faults, notes: this.#notes() }
-  }
-
-  *#items(): Generator<Item, void, undefined> {
-    yield* jpaStart(this.#archive) === 0 ? jpaItems(this.#archive) : zipItems(this.#archive)
-  }
-
-  /** The manifest out of the archive: every other entry is compared with it. */
-  async #fetchManifest(): Promise<void> {
-    const item = [...this.#found(MANIFEST)].at(-1)
-    if (item === undefined) return
-    this.#manifest = path.join(this.#work, 'manifest.jsonl')
-    const fd = fs.openSync(this.#manifest, 'w', 0o600)
-    const proof = new Proof(item.crc === null ? await this.#sealOf(item) : null, item.crc)
-    try {
-      await unpack(this.#archive, item, (bytes) => {
-        proof.update(bytes)
-        fs.writeSync(fd, bytes)
-      })
-    } finally {
-      fs.closeSync(fd)
+    if (target !== null) {
+      await this.#finish(entries, target, work.resumed)
+      settle(target, work)
     }
-    if (!proof.holds()) throw new Fatal('the list of files in the archive (its manifest) is damaged')
+    return { files: this.#files, bytes: this.#bytes, faults: this.#faults, notes: notesOf(catalogue, entries) }
   }
 
-  /** What the seal says the manifest's digest is; null without one. */
-  async #sealOf(manifest: Item): Promise<string | null> {
-    const seal = [...this.#found(SEAL)].at(-1)
-    if (seal === undefined) return null
-    if (seal.size > SEAL_MOST) throw new Fatal('the seal of the manifest is damaged')
-    const pieces: Buffer[] = []
-    await unpack(this.#archive, seal, (bytes) => void pieces.push(Buffer.from(bytes)))
-    const lines = Buffer.concat(pieces)
-      .toString('utf8')
-      .split('\n')
-      .filter((text) => text !== '')
-    const line = lines.map(decodeLine).find((own) => own?.name.equals(manifest.name) === true)
-    if (line === undefined || line === null) throw new Fatal('the seal of the manifest is damaged')
-    return line.digest
+  /** An archive that cannot be read leaves the target free for one that can. */
+  async #open(work: Work): Promise<Catalogue> {
+    const { target } = this.#options
+    try {
+      let needed = 0
+      const catalogue = await readCatalogue(this.#archive, work.folder, (item) => (needed += this.#room(item)))
+      if (target !== null && !work.resumed) checkRoom(target, needed)
+      return catalogue
+    } catch (error) {
+      if (!work.resumed && error instanceof Fatal) fs.rmSync(work.folder, { recursive: true, force: true })
+      throw error
+    }
   }
 
-  *#found(name: string): Generator<Item, void, undefined> {
-    const wanted = Buffer.from(name)
-    for (const item of this.#items()) if (item.name.equals(wanted)) yield item
+  #room({ kind, name, size, stored }: Item): number {
+    return kind === 'file' && isWanted(this.#options, name) ? Math.min(size, stored * RATIO) : 0
   }
 
-  #checkRoom(target: string): void {
-    let bytes = 0
-    for (const item of this.#items()) if (item.kind === 'file' && this.#isWanted(item)) bytes += item.size
-    const { bavail, bsize } = fs.statfsSync(target)
-    // What an interrupted run has put in place already is not asked for again; a sparse file may need less.
-    if (bytes <= bavail * bsize || fs.readdirSync(target).length > 1) return
-    throw new Fatal(`${target} has room for ${bavail * bsize} bytes; the files need ${bytes}`)
-  }
-
-  #isWanted(item: Item): boolean {
-    const own = item.name.toString('latin1').startsWith('installation/')
-    return (this.#options.installation || !own) && this.#options.wanted(item.name)
-  }
-
-  async *#batches(): AsyncGenerator<Task[], void, undefined> {
+  async *#batches(entries: Entries): AsyncGenerator<Task[], void, undefined> {
     let tasks: Task[] = []
     let bytes = 0
-    for (const task of this.#tasks()) {
+    for (const task of this.#tasks(entries)) {
       this.#say(task.item.offset / this.#archive.size)
       tasks.push(task)
       bytes += task.item.stored
@@ -146,147 +97,76 @@ export class Run {
     if (tasks.length > 0) yield tasks
   }
 
-  /** The files whose content a thread is to deal with; links and further names are kept for the end. */
-  *#tasks(): Generator<Task, void, undefined> {
-    for (const task of this.#all(true)) {
-      const { item, digest } = task
+  /** What a thread is to deal with; links and further names come at the end, unless all is only looked at. */
+  *#tasks(entries: Entries): Generator<Task, void, undefined> {
+    for (const task of entries.all(this.#faults)) {
+      const { item } = task
       if (item.kind === 'dir') continue
       this.#files++
       this.#bytes += item.size
-      if (item.kind === 'symlink') this.#links.push(task)
-      else if (!this.#isFurtherName(task)) yield task
-      else if (digest !== null && this.#options.target === null) yield task
+      if (this.#options.target === null || (item.kind === 'file' && this.#firstOf(task) === null)) yield task
     }
   }
 
-  #isFurtherName(task: Task & { group?: string | null }): boolean {
-    const { group, digest, item } = task
-    if (group === undefined || group === null || digest === null || this.#options.target === null) return false
+  /** The name that the file has already; null if this is the first, or the only one. */
+  #firstOf({ group, digest, item }: Grouped): Buffer | null {
+    if (group === null || digest === null) return null
+    const name = item.name.toString('latin1')
     const first = this.#firsts.get(group)
-    if (first === undefined) this.#firsts.set(group, { name: item.name, digest })
-    else if (first.digest === digest) this.#names.push({ first: first.name, task })
-    return first !== undefined && first.digest === digest
+    if (first === undefined && this.#firsts.size < FIRST_NAMES) this.#firsts.set(group, { name, digest })
+    return first === undefined || first.digest !== digest || first.name === name
+      ? null
+      : Buffer.from(first.name, 'latin1')
   }
 
-  /** Every wanted entry with its line of the manifest. `tell`: name what is refused or missing. */
-  *#all(tell: boolean): Generator<Task & { group: string | null }, void, undefined> {
-    const miss = (line: Line): void => {
-      if (tell && this.#options.wanted(line.name)) this.#fault(line.name, 'the archive does not hold it any more')
+  async #finish(entries: Entries, target: string, resumed: boolean): Promise<void> {
+    const tree = new Tree(target, resumed)
+    const placer = new Placer(this.#archive, target, 2, resumed)
+    for (const task of entries.all(null)) await this.#attempt(task, () => this.#place(task, tree, placer))
+    // Only now: whatever is made in a folder gives it another time. With a tree that changes no mode any more.
+    const folders = new Folders(new Tree(target, false))
+    for (const task of entries.all(null)) {
+      if (task.item.kind === 'dir') await this.#attempt(task, () => folders.finish(task))
     }
-    const lines = this.#manifest === null ? null : new Lines(this.#manifest, miss)
-    try {
-      for (const item of this.#items()) {
-        const line = lines?.lineFor(item.name) ?? null
-        if (!this.#isWanted(item)) continue
-        const fault = item.refused ?? nameFault(item.name) ?? unlisted(item, lines, line)
-        if (fault === null) yield { ...this.#taskOf(item, line), group: line?.group ?? null }
-        else if (tell) this.#fault(item.name, fault)
-        if (tell && line?.xattrs === true) this.#xattrs++
-      }
-      if (tell) lines?.end()
-    } finally {
-      lines?.close()
-    }
+    for (const task of folders.later) await this.#attempt(task, () => folders.apply(task))
   }
 
-  #taskOf(item: Item, line: Line | null): Task {
-    const { owners } = this.#options
-    return {
-      item,
-      digest: line?.digest ?? null,
-      mode: (line?.mode ?? item.mode) & (owners ? 0o7777 : 0o1777),
-      mtime: line === null ? item.mtime : secondsOf(line.mtimeNs),
-      owner: owners && line !== null ? { uid: line.uid, gid: line.gid } : null,
+  async #place(task: Grouped, tree: Tree, placer: Placer): Promise<void> {
+    const { kind, name } = task.item
+    if (kind === 'dir') return tree.folder(name)
+    if (kind === 'file') {
+      const first = this.#firstOf(task)
+      if (first !== null && !makeName(tree, first, name)) await placer.place(task)
+      return
     }
-  }
-
-  async #finish(): Promise<void> {
-    const { target } = this.#options
-    const tree = target === null ? null : new Tree(target)
-    for (const task of this.#links) {
-      await this.#attempt(task, async () => {
-        const to = await linkTarget(this.#archive, task)
-        if (tree === null) return
-        if (!this.#options.outsideLinks && leadsOut(task.item.name, to)) {
-          throw new Damage('it is a link that leads out of the target (--outside-links allows it)')
-        }
-        makeLink(tree, task, to)
-      })
+    const to = await linkTarget(this.#archive, task)
+    if (!this.#options.outsideLinks && leadsOut(name, to)) {
+      throw new Damage('it is a link that leads out of the target (--outside-links allows it)')
     }
-    if (tree === null) return
-    for (const { first, task } of this.#names) await this.#attempt(task, () => makeName(tree, first, task.item.name))
-    const folders = new Folders(tree)
-    // All of them first: a folder that is made gives the one above it another time.
-    for (const task of this.#folders()) await this.#attempt(task, () => tree.folder(task.item.name))
-    for (const task of this.#folders()) if (tree.has(task.item.name)) folders.finish(task)
-    folders.end()
-  }
-
-  *#folders(): Generator<Task, void, undefined> {
-    for (const task of this.#all(false)) if (task.item.kind === 'dir') yield task
+    makeLink(tree, task, to)
   }
 
   async #attempt({ item }: Task, work: () => void | Promise<void>): Promise<void> {
     try {
       await work()
     } catch (error) {
-      const known = error instanceof Damage || (error as NodeJS.ErrnoException).code !== undefined
-      if (!known) throw error
-      this.#fault(item.name, textOf(error))
+      const why = faultIn(error)
+      if (why === null) throw error
+      this.#faults.add(item.name, why)
     }
   }
+}
 
-  #fault(name: Buffer, why: string): void {
-    this.#faults.push({ name, why })
-  }
-
-  #notes(): string[] {
-    const notes: string[] = []
-    if (this.#manifest === null)
-      notes.push('the archive holds no manifest: contents are compared with their CRC at most')
-    if (this.#xattrs > 0)
-      notes.push(`extended attributes of ${this.#xattrs} entries were not restored: ratchet restore does`)
-    return notes
+function checkRoom(target: string, bytes: number): void {
+  const { bavail, bsize } = fs.statfsSync(target)
+  if (bytes > bavail * bsize) {
+    throw new Fatal(`${target} has room for ${bavail * bsize} bytes; the files need ${bytes}`)
   }
 }
 
-/** A double of seconds is cut to microseconds below us: half a one is added, so that none is lost on the way. */
-const secondsOf = (ns: bigint): number => (Number(ns / 1000n) + 0.5) / 1e6
-
-function nameFault(name: Buffer): string | null {
-  const [first] = name.toString('latin1').split('/')
-  if (first?.toLowerCase() === WORK_FOLDER) return 'its name is the one of the folder in which files wait'
-  return pathFault(name, process.platform === 'win32')
-}
-
-function unlisted(item: Item, lines: Lines | null, line: Line | null): string | null {
-  const own = item.name.toString('latin1').startsWith('installation/')
-  return lines === null || line !== null || own ? null : 'the manifest does not list it'
-}
-
-/** Makes the target ours. True if an earlier run of this very archive was interrupted here. */
-function claim(target: string, work: string, archive: Joined): boolean {
-  const head = archive.read(0, 1 << 16)
-  const tail = archive.read(archive.size - Math.min(archive.size, 1 << 16), 1 << 16)
-  const identity = createHash('sha256').update(`${archive.size}\n`).update(head).update(tail).digest('hex')
-  const mark = path.join(work, 'archive')
-  fs.mkdirSync(target, { recursive: true })
-  if (fs.existsSync(mark)) {
-    if (fs.readFileSync(mark, 'utf8') === identity) return true
-    throw new Fatal(`${target} holds an unfinished restore of another archive`, 2)
-  }
-  const found = fs.readdirSync(target).filter((name) => name !== WORK_FOLDER)
-  if (found.length > 0) throw new Fatal(`${target} is not empty; restore into a new folder`, 2)
-  fs.mkdirSync(work, { recursive: true, mode: 0o700 })
-  fs.writeFileSync(mark, identity)
-  return false
-}
-
-/** What was written, onto the disk. Node has no call for it; where the program is missing the system does it in its own time. */
-function settle(target: string): void {
-  try {
-    execFileSync('sync', ['-f', target], { stdio: 'ignore', timeout: 600_000 })
-  } catch (error) {
-    process.stderr.write(`note: ${target} could not be synced (${textOf(error)})\n`)
-  }
+function notesOf({ manifest }: Catalogue, { xattrs }: Entries): string[] {
+  const notes: string[] = []
+  if (manifest === null) notes.push('the archive holds no manifest: contents are compared with their CRC at most')
+  if (xattrs > 0) notes.push(`extended attributes of ${xattrs} entries were not restored: ratchet restore does`)
+  return notes
 }

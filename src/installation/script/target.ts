@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { Damage, unpack } from './content.ts'
 import type { Item } from './entry.ts'
+import { codeOf } from './faults.ts'
 import type { Joined } from './parts.ts'
 import { Proof } from './proof.ts'
 
@@ -10,6 +11,8 @@ export const WORK_FOLDER = '.ratchet-restore'
 const ZEROS = Buffer.alloc(256 << 10)
 /** A run of zeros of at least this is left as a hole. Bytes. */
 const HOLE_FROM = 64 << 10
+/** Folders of which a thread remembers that they are there. */
+const REMEMBERED = 20_000
 
 /** One file to be restored. Plain data: it goes to another thread. */
 export interface Task {
@@ -24,11 +27,14 @@ export interface Task {
 
 /** Folders below the target, made when they are first needed, and never through a link. */
 export class Tree {
+  /** An earlier run was interrupted here: what is there already is its work. */
+  readonly resumed: boolean
   readonly #root: Buffer
   readonly #known = new Set<string>()
 
-  constructor(root: string) {
+  constructor(root: string, resumed: boolean) {
     this.#root = Buffer.from(root)
+    this.resumed = resumed
   }
 
   at(name: Buffer): Buffer {
@@ -39,22 +45,28 @@ export class Tree {
   folder(name: Buffer): void {
     const key = name.toString('latin1')
     if (name.length === 0 || this.#known.has(key)) return
-    this.parentOf(name)
+    this.#parentOf(name)
     const place = this.at(name)
     try {
       fs.mkdirSync(place, 0o700)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-      if (!fs.lstatSync(place).isDirectory()) throw new Damage('something that is no folder is in the way')
+      if (codeOf(error) !== 'EEXIST') throw error
+      const found = fs.lstatSync(place)
+      if (!found.isDirectory()) throw new Damage('something that is no folder is in the way')
+      // The earlier run may have given it its own mode already, which may shut us out.
+      if (this.resumed && (found.mode & 0o700) !== 0o700) fs.chmodSync(place, 0o700)
     }
+    if (this.#known.size >= REMEMBERED) this.#known.clear()
     this.#known.add(key)
   }
 
-  has(name: Buffer): boolean {
-    return this.#known.has(name.toString('latin1'))
+  /** What is there under a name, after the folders above it have been made. Throws `Damage` as `folder` does. */
+  find(name: Buffer): fs.Stats | undefined {
+    this.#parentOf(name)
+    return fs.lstatSync(this.at(name), { throwIfNoEntry: false })
   }
 
-  parentOf(name: Buffer): void {
+  #parentOf(name: Buffer): void {
     this.folder(name.subarray(0, Math.max(0, name.lastIndexOf(0x2f))))
   }
 }
@@ -66,25 +78,22 @@ export class Placer {
   readonly #archive: Joined
   readonly #tree: Tree
   readonly #staged: string
-  readonly #resumed: boolean
 
-  /** `id`: of this thread. `resumed`: files may be in place already. */
+  /** `id`: of this thread. */
   constructor(archive: Joined, target: string, id: number, resumed: boolean) {
     this.#archive = archive
-    this.#tree = new Tree(target)
+    this.#tree = new Tree(target, resumed)
     this.#staged = path.join(target, WORK_FOLDER, `file-${id}`)
-    this.#resumed = resumed
   }
 
   /** Throws `Damage` when the content is not what was backed up; then nothing is in place. */
   async place(task: Task): Promise<void> {
     const { item } = task
-    this.#tree.parentOf(item.name)
+    const found = this.#tree.find(item.name)
     const place = this.#tree.at(item.name)
-    const found = fs.lstatSync(place, { throwIfNoEntry: false })
     if (found !== undefined) {
-      if (this.#resumed && found.isFile() && found.size === item.size && isProven(place, task)) return
-      if (!this.#resumed || !found.isFile()) throw new Damage('something of this name is there already')
+      if (!this.#tree.resumed || !found.isFile()) throw new Damage('something of this name is there already')
+      if (found.size === item.size && isProven(place, task)) return
     }
     fs.rmSync(this.#staged, { force: true })
     const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants
@@ -116,7 +125,7 @@ export class Placer {
   }
 }
 
-function writeAll(fd: number, bytes: Buffer, position: number): void {
+export function writeAll(fd: number, bytes: Buffer, position: number): void {
   for (let done = 0; done < bytes.length;) {
     done += fs.writeSync(fd, bytes, done, bytes.length - done, position + done)
   }
@@ -126,13 +135,24 @@ function writeAll(fd: number, bytes: Buffer, position: number): void {
 function isProven(place: Buffer, { item, digest }: Task): boolean {
   const proof = new Proof(digest, item.crc)
   if (proof.isNone) return false
-  const fd = fs.openSync(place, 'r')
+  const fd = openOwn(place)
+  if (fd === null) return false
   try {
     const chunk = Buffer.allocUnsafe(256 << 10)
     for (let got = fs.readSync(fd, chunk); got > 0; got = fs.readSync(fd, chunk)) proof.update(chunk.subarray(0, got))
     return proof.holds()
   } finally {
     fs.closeSync(fd)
+  }
+}
+
+/** Null for a file whose mode, as it was backed up, does not let its owner read it: it is written again. */
+function openOwn(place: Buffer): number | null {
+  try {
+    return fs.openSync(place, 'r')
+  } catch (error) {
+    if (codeOf(error) !== 'EACCES') throw error
+    return null
   }
 }
 

@@ -17,12 +17,27 @@ interface CentralPlace {
   readonly end: number
 }
 
+/** Offset of the end record in `tail`, the archive's last bytes, or -1. */
+function endIn(tail: Buffer): number {
+  let at = tail.length - 22
+  while (at >= 0 && !(tail.readUInt32LE(at) === END && at + 22 + tail.readUInt16LE(at + 20) === tail.length)) at--
+  return at
+}
+
+/** How many parts the last one says there are; null if it does not tell. */
+export function zipPartsSaid(last: Joined): number | null {
+  const tailAt = Math.max(0, last.size - 22 - 0xffff)
+  const tail = last.read(tailAt, last.size - tailAt)
+  const at = endIn(tail)
+  const disk = at < 0 ? 0xffff : tail.readUInt16LE(at + 4)
+  return disk === 0xffff ? null : disk + 1
+}
+
 /** Where the central directory lies. Only archives that begin with their first byte: what Ratchet writes. */
 function centralOf(archive: Joined): CentralPlace {
   const tailAt = Math.max(0, archive.size - 22 - 0xffff)
   const tail = archive.read(tailAt, archive.size - tailAt)
-  let at = tail.length - 22
-  while (at >= 0 && !(tail.readUInt32LE(at) === END && at + 22 + tail.readUInt16LE(at + 20) === tail.length)) at--
+  const at = endIn(tail)
   if (at < 0) throw new Fatal('the archive has no end: it was cut off, or its last part is missing')
   const wideAt = at - 20
   const wide = wideAt >= 0 && tail.readUInt32LE(wideAt) === LOCATOR

@@ -1,10 +1,13 @@
 import { PassThrough } from 'node:stream'
-import type { JobSummary, LogLine, Removable, RetentionPreview } from '../../../src/engine/services.ts'
+import type { JobSummary, LogLine, LogQuery, Removable, RetentionPreview } from '../../../src/engine/services.ts'
 import type { RetentionPolicy } from '../../../src/engine/spec.ts'
+import { readDocument, type ImportChoice, type ProfileDocument } from '../../../src/engine/profile-document.ts'
+import { LOG_LEVELS } from '../../../src/lib/log-level.ts'
 import { BackupError } from '../../../src/lib/errors.ts'
 import type { ErrorRecord } from '../../../src/lib/errors.ts'
 import { realDisk } from '../../../src/lib/disk.ts'
 import type { AccountStore } from '../../../src/cli/backend/accounts.ts'
+import type { ContentStore } from '../../../src/cli/backend/contents.ts'
 import type { Backend, JobState, ProfileData, StartRequest, StepRequest } from '../../../src/cli/backend.ts'
 import type { Io } from '../../../src/cli/io.ts'
 import type { Reach } from '../../../src/cli/reach.ts'
@@ -61,6 +64,8 @@ export class FakeBackend implements Backend {
   readonly jobs: JobState[] = []
   readonly saved: unknown[] = []
   readonly logLines: LogLine[] = []
+  /** At every look at a log: something may be added, or end. */
+  onLog?: () => void
   readonly script: Script
   disposed = 0
 
@@ -71,6 +76,14 @@ export class FakeBackend implements Backend {
   readonly profiles = {
     list: (): Promise<ProfileData[]> => Promise.resolve([{ id: 1, name: 'Default' }]),
     get: (id: number): Promise<ProfileData> => Promise.resolve({ id, name: 'Default', level: 6 }),
+    export: (id: number): Promise<ProfileDocument> =>
+      Promise.resolve(
+        readDocument({ format: 'ratchet-profile', version: 1, profile: { id, name: 'Default', output: '/out' } }),
+      ),
+    import: (document: ProfileDocument, choice: ImportChoice): Promise<ProfileData> => {
+      this.saved.push({ document, choice })
+      return Promise.resolve({ id: 5, name: document.profile.name })
+    },
     save: (profile: unknown): Promise<ProfileData> => {
       this.saved.push(profile)
       return Promise.resolve({ id: 2, name: 'saved' })
@@ -79,6 +92,10 @@ export class FakeBackend implements Backend {
   }
 
   accounts: AccountStore = fakeAccounts()
+  contents: ContentStore = {
+    browse: () => Promise.resolve({ entries: [], next: null }),
+    fetch: () => Promise.reject(new BackupError('INTERNAL', 'not part of this test')),
+  }
 
   async start(request: StartRequest): Promise<JobState> {
     this.started.push(request)
@@ -143,9 +160,16 @@ export class FakeBackend implements Backend {
     return [{ name: 'a.zip', path: '/out/a.zip', size: 10, sha256: 'ab'.repeat(32) }]
   }
 
-  async log(_number: number, from: number, limit: number): ReturnType<Backend['log']> {
-    const lines = this.logLines.filter((line) => line.line >= from).slice(0, limit)
-    return { lines, next: from + lines.length, total: this.logLines.length }
+  async log(_number: number, { from = 1, limit = 1000, level = 'debug' }: LogQuery): ReturnType<Backend['log']> {
+    this.onLog?.()
+    const lines = this.logLines
+      .slice(from - 1, from - 1 + limit)
+      .filter((line) => LOG_LEVELS[line.level] >= LOG_LEVELS[level])
+    return {
+      lines,
+      next: Math.max(from, Math.min(from + limit, this.logLines.length + 1)),
+      total: this.logLines.length,
+    }
   }
 
   put(state: JobState): JobState {
@@ -209,7 +233,7 @@ export async function cli(argv: string[], options: RunOptions = {}): Promise<Ran
   stderr.on('data', (chunk: Buffer) => err.push(chunk.toString()))
   let mono = 0
   const io: Io = {
-    stdout: { write: (text) => out.push(text) },
+    stdout: { write: (text) => out.push(typeof text === 'string' ? text : Buffer.from(text).toString('utf8')) },
     stderr,
     stdin: Object.assign(new PassThrough().end(options.input ?? ''), { isTTY: false }),
     env: { HOME: '/home/user', ...options.env },
