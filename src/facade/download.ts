@@ -46,7 +46,7 @@ function refuseWith({ accounts }: Services, response: Response, error: BackupErr
   const status = STATUS[code] ?? 500
   // Missing, foreign, and somebody's path: one body.
   if (status === 404) return refuse(response, 404, code, 'there is no such backup, part or entry')
-  refuse(response, status, code, code === 'INTERNAL' ? 'the download failed' : message)
+  refuse(response, status, code, status === 500 ? 'the download failed' : message)
 }
 
 async function answer(
@@ -55,6 +55,8 @@ async function answer(
   response: Response,
 ): Promise<void> {
   const visitor = visitorOf(response)
+  const isStranger = visitor.session === NOBODY && !/[?&]ticket=/.test(request.url ?? '')
+  if (isStranger) return refuseStranger(response, () => services.accounts.isSetUp())
   const asked = askedFor(request)
   const session = sessionOf(services, visitor, asked)
   if (session === NOBODY) return refuseStranger(response, () => services.accounts.isSetUp())
