@@ -31,7 +31,7 @@ export const PLANS: Readonly<Record<JobKind, readonly StageName[]>> = {
 export function planOf(spec: JobSpec): readonly StageName[] {
   if (spec.kind !== 'backup') return PLANS[spec.kind]
   const stages = BACKUPS[typeOf(spec)]
-  return Object.keys(spec.retention ?? {}).length > 0 ? [...stages, 'retention'] : stages
+  return spec.apart !== true && Object.keys(spec.retention ?? {}).length > 0 ? [...stages, 'retention'] : stages
 }
 
 const typeOf = (spec: BackupSpec): BackupType => spec.type ?? 'full'

@@ -10,6 +10,7 @@ import { JobReader } from './job-reader.ts'
 import type { JobPaths } from './paths.ts'
 import { isThere, removePublished, type PublishedFile, type RemovalPosition } from './published.ts'
 import type { Candidate } from './retention.ts'
+import type { JobSpec } from './spec.ts'
 
 /** One job as retention sees it. */
 export type Finding =
@@ -17,6 +18,8 @@ export type Finding =
   /** A job that may be reading some backup's files: a restore, a verification. */
   | { readonly what: 'reader'; readonly number: number }
   | { readonly what: 'unreadable'; readonly number: number; readonly why: string }
+
+const isApart = (spec: JobSpec): boolean => spec.kind === 'backup' && spec.apart === true
 
 /** Finished backups as they stand: what lies there, and what becomes of it. Any process may ask and change. */
 export class Shelf {
@@ -57,7 +60,7 @@ export class Shelf {
     try {
       const job = this.read(number)
       if (job.kind !== 'backup') return isEnded(job) ? null : { what: 'reader', number }
-      if (job.spec.profile !== profile) return null
+      if (job.spec.profile !== profile || isApart(job.spec)) return null
       const candidate = this.candidate(job)
       return candidate === null ? null : { what: 'backup', candidate }
     } catch (error) {

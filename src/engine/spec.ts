@@ -108,6 +108,8 @@ export interface BackupSpec {
   deflate?: 'auto' | 'always'
   /** Default: nothing ever goes. */
   retention?: RetentionPolicy
+  /** Of other data, or at another place, than its profile says: retention neither counts nor removes it. */
+  apart?: true
 }
 
 export interface RestoreSpec {

@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { BackupSpec } from '../engine/spec.ts'
-import type { Profile, ProfileRun } from '../engine/services.ts'
+import type { Profile, ProfileOverrides, ProfileRun } from '../engine/services.ts'
 import { BackupError } from '../lib/errors.ts'
 
 export interface RunFacts {
@@ -76,5 +77,13 @@ export function profileToBackupSpec(profile: Profile, run: ProfileRun, facts: Ru
     level: effective.level,
     ...(effective.deflate === undefined ? {} : { deflate: effective.deflate }),
     ...(effective.retention === undefined ? {} : { retention: effective.retention }),
+    ...(isApart(profile, overrides) ? { apart: true } : {}),
   }
 }
+
+/** What says which data a backup is of, and where it lies. */
+const OF_WHAT = ['sources', 'databases', 'type', 'output'] as const
+
+/** Whether a run is of other data than its profile: it then takes no backup's place, and none takes its. */
+const isApart = (profile: Profile, overrides: Omit<ProfileOverrides, 'pacing'>): boolean =>
+  OF_WHAT.some((key) => overrides[key] !== undefined && !isDeepStrictEqual(overrides[key], profile[key]))

@@ -1,7 +1,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
-import type { Profiles } from '../../src/engine/services.ts'
+import type { ProfileOverrides, Profiles } from '../../src/engine/services.ts'
+import type { DatabaseSpec } from '../../src/engine/spec.ts'
 import type { Clock } from '../../src/lib/clock.ts'
 import { realDisk } from '../../src/lib/disk.ts'
 import { expandArchiveName } from '../../src/settings/plan.ts'
@@ -124,6 +125,17 @@ describe('a run of a profile', () => {
     expect(profiles.plan(2)).toMatchObject({ format: 'jpa', deflate: 'auto' })
     expect(profiles.plan(2, { description: '', comment: 'c' })).toMatchObject({ description: '', comment: 'c' })
     expect(failure(() => profiles.plan(5)).code).toBe('PROFILE_NOT_FOUND')
+  })
+
+  test('of other data than it names is no regular backup of it', () => {
+    const { profiles } = open()
+    profiles.save(site)
+    const sqlite: DatabaseSpec = { type: 'sqlite', path: '/d' }
+    const other: ProfileOverrides[] = [{ databases: [sqlite] }, { output: '/elsewhere' }, { type: 'files' }]
+    for (const overrides of other) expect(profiles.plan(2, { overrides }).apart).toBe(true)
+    const { output, sources } = structuredClone(profiles.get(2))
+    for (const overrides of [{}, { level: 1 }, { output, sources }])
+      expect(profiles.plan(2, { overrides })).not.toHaveProperty('apart')
   })
 
   test('archive names hold nothing that leaves the folder', () => {

@@ -29,6 +29,28 @@ const left = (disk: Disk, count: number): number[] =>
   Array.from({ length: count }, (_, i) => i + 1).filter((n) => isFile(disk, olderFile(n)))
 const said = (job: JobView): string[] => job.warnings.recent.map(({ code, message }) => `${code}: ${message}`)
 
+describe('runs of other data than the profile names', () => {
+  const apart = sampleSpec({ apart: true })
+
+  it('do not go, and take no place of those that would', async () => {
+    const job = bench({ keepLast: 3 })
+    for (let n = 1; n <= 6; n++) {
+      const spec = n % 2 === 0 ? { spec: apart } : {}
+      putOlder(job.disk, { number: n, time: NOW - (7 - n) * DAY, ...spec })
+    }
+    expect((await job.drive()).status).toBe('completed')
+    expect(left(job.disk, 6)).toEqual([2, 3, 4, 5, 6])
+  })
+
+  it('let nothing go', async () => {
+    const job = new BenchJob({ ...SMALL, spec: { retention: { keepLast: 1 }, apart: true } })
+    daily(job.disk, 3)
+    const end = await job.drive()
+    expect([end.status, end.plan.includes('retention')]).toEqual(['completed', false])
+    expect(left(job.disk, 3)).toEqual([1, 2, 3])
+  })
+})
+
 describe('a backup with a policy', () => {
   it('lets the files of older ones go when it is complete; their records stay, and say so', async () => {
     const job = bench({ keepLast: 3 })
