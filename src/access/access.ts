@@ -89,7 +89,11 @@ export class AccessControl implements Access {
   }
 
   admit(session: Session, pace: Parameters<Access['admit']>[1]): Disposable {
-    return this.#parts.traffic.admit(session.id === '' ? session.name : session.id, pace)
+    return this.#parts.traffic.admit(callerOf(session), pace)
+  }
+
+  admitStart(session: Session): void {
+    this.#parts.traffic.start(callerOf(session))
   }
 
   sees(session: Session, job: Parameters<Access['sees']>[1]): boolean {
@@ -203,3 +207,5 @@ export function eventOf(
   const { face, address, request = '' } = origin
   return { event, actor, face, address, object, result, request }
 }
+
+const callerOf = ({ id, name }: Session): string => (id === '' ? name : id)

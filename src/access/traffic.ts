@@ -52,11 +52,15 @@ export class Traffic {
     this.#take(`login ${addressKey(address)}`, this.#limits.loginsPerMinute)
   }
 
+  /** A job of a known caller. TOO_MANY_REQUESTS. */
+  start(caller: string): void {
+    this.#take(`start ${caller}`, this.#limits.startsPerMinute)
+  }
+
   /** One call of a known caller; to be disposed of at its end. */
   admit(caller: string, pace: Pace): Disposable {
     const mine = this.#running.get(caller) ?? 0
     if (mine >= this.#limits.callsAtOnce || this.#all >= this.#limits.allCallsAtOnce) throw tooMany(1_000)
-    if (pace === 'start') this.#take(`start ${caller}`, this.#limits.startsPerMinute)
     if (pace !== 'work') this.#take(`caller ${caller}`, this.#limits.requestsPerMinute)
     this.#running.set(caller, mine + 1)
     this.#all++

@@ -39,8 +39,8 @@ export interface Origin {
  */
 export type Freshness = 'login' | 'restore'
 
-/** `rate`: so many a minute; `start`: of jobs, far fewer. `work`: steps, status and progress, bounded only by how many run at once. */
-export type Pace = 'rate' | 'start' | 'work'
+/** `rate`: so many a minute. `work`: steps, status and progress, bounded only by how many run at once. */
+export type Pace = 'rate' | 'work'
 
 export interface Access {
   /**
@@ -54,6 +54,8 @@ export interface Access {
   isFresh(session: Session, how: Freshness): boolean
   /** Counts a call. TOO_MANY_REQUESTS beyond the limits. To be released when the call has been answered. */
   admit(session: Session, pace: Pace): Disposable
+  /** Counts a job that is about to be started. TOO_MANY_REQUESTS beyond so many a minute. */
+  admitStart(session: Session): void
   /** Whether the caller may see this job, and with the role for it work on it. */
   sees(session: Session, job: { kind: JobKind; profile: number; startedBy?: string | undefined }): boolean
   seesProfile(session: Session, profile: number): boolean

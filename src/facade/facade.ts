@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import { complaintOf } from '../engine/profile-schema.ts'
 import type { JobView } from '../engine/job.ts'
-import type { Engine, Freshness, Origin, Pace, Role, Services, Session, StartRequest } from '../engine/services.ts'
+import type { Freshness, Origin, Pace, Role, Services, Session, StartRequest } from '../engine/services.ts'
 import { BackupError } from '../lib/errors.ts'
 import { noteRefusal, trailed, type Trail } from './trail.ts'
 
@@ -26,7 +26,7 @@ export const NOBODY: Session = Object.freeze({
 
 /** Starts jobs; a start repeated under one key is one start. */
 export interface Starts {
-  start(engine: Engine, request: StartRequest, call: Call): Promise<JobView>
+  start(services: Services, request: StartRequest, call: Call): Promise<JobView>
 }
 
 /** One method of a wire. Its schemas validate, describe and type it. */

@@ -1,5 +1,5 @@
 import type { JobView } from '../engine/job.ts'
-import type { Engine, StartRequest } from '../engine/services.ts'
+import type { Engine, Services, StartRequest } from '../engine/services.ts'
 import { BackupError } from '../lib/errors.ts'
 import type { Call, Starts } from './facade.ts'
 
@@ -9,19 +9,20 @@ import type { Call, Starts } from './facade.ts'
  * the key too: it remembers beyond the life of this process.
  */
 export function createStarts(capacity = 1_000): Starts {
-  const begin = async (engine: Engine, request: StartRequest): Promise<JobView> => {
+  const begin = async ({ engine, access }: Services, request: StartRequest, call: Call): Promise<JobView> => {
+    access.admitStart(call.session)
     await refuseTooMany(engine)
     return engine.start(request)
   }
   const known = new Map<string, Promise<number>>()
   return {
-    async start(engine, asked, call) {
+    async start(services, asked, call) {
       const request = { ...asked, startedBy: call.session.name }
-      if (call.key === undefined) return begin(engine, request)
+      if (call.key === undefined) return begin(services, request, call)
       const name = nameOf(call, call.key, request.kind)
       const earlier = known.get(name)
-      if (earlier !== undefined) return engine.get(await earlier)
-      const started = begin(engine, { ...request, key: call.key })
+      if (earlier !== undefined) return services.engine.get(await earlier)
+      const started = begin(services, { ...request, key: call.key }, call)
       remember(known, name, started, capacity)
       return started
     },

@@ -99,7 +99,6 @@ const backups = {
   startBackup: method({
     role: 'operator',
     summary: 'Starts a backup and takes its first step.',
-    pace: 'start',
     trail: { event: 'backup.start', object: (_params, reply) => jobObject(reply) },
     params: s.startBackup,
     result: s.stepReply,
@@ -112,7 +111,7 @@ const backups = {
         ...(overrides === undefined ? {} : { overrides }),
       }
       const spec = planBackup(services, profile, run, call)
-      return stepReply(await call.starts.start(services.engine, { kind: 'backup', spec }, call))
+      return stepReply(await call.starts.start(services, { kind: 'backup', spec }, call))
     },
   }),
   stepBackup: method({
@@ -185,7 +184,6 @@ const restores = {
   startRestore: method({
     role: 'restorer',
     summary: 'Starts a restore and takes its first step.',
-    pace: 'start',
     fresh: 'restore',
     trail: { event: 'restore.start', object: archiveObject, first: true },
     params: s.startRestore,
@@ -194,7 +192,7 @@ const restores = {
       requireRights(services, params, call)
       const target = services.roots.check('restore', params.target)
       const archive = await checkArchive(services, params.archive, call)
-      return stepReply(await call.starts.start(services.engine, { kind: 'restore', ...params, archive, target }, call))
+      return stepReply(await call.starts.start(services, { kind: 'restore', ...params, archive, target }, call))
     },
   }),
   stepRestore: method({
@@ -211,13 +209,12 @@ const verifications = {
   startVerify: method({
     role: 'operator',
     summary: 'Starts a verification of an archive and takes its first step.',
-    pace: 'start',
     trail: { event: 'verify.start', object: archiveObject },
     params: s.startVerify,
     result: s.stepReply,
     async run(services, params, call) {
       const archive = await checkArchive(services, params.archive, call)
-      return stepReply(await call.starts.start(services.engine, { kind: 'verify', ...params, archive }, call))
+      return stepReply(await call.starts.start(services, { kind: 'verify', ...params, archive }, call))
     },
   }),
   stepVerify: method({
