@@ -37,6 +37,8 @@ export interface BackupChoice {
   readonly slice: string
   /** Default: ZIP. */
   readonly format?: 'zip' | 'jpa'
+  /** Larger files are stored. Bytes. */
+  readonly deflate?: number
 }
 
 export function choiceOf(name: CorpusName, level: number, slice: string, tag = ''): BackupChoice {
@@ -47,8 +49,9 @@ export const dataOf = (choice: BackupChoice): string => path.join(choice.work, '
 export const outputOf = (choice: BackupChoice): string => path.join(choice.work, 'out')
 
 export function backupCommand(choice: BackupChoice): string[] {
-  const { source, level, slice, format = 'zip' } = choice
+  const { source, level, slice, format = 'zip', deflate } = choice
   const options = ['--to', outputOf(choice), '--format', format, '--level', String(level), '--slice', slice]
+  if (deflate !== undefined) options.push('--deflate', String(deflate))
   return [...RATCHET, '--json', '--data', dataOf(choice), 'backup', source, ...options]
 }
 

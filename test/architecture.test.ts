@@ -15,6 +15,7 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['sink', 'lib', 'a sink writes work files'],
   ['sink', 'archive', 'it drives a format'],
   ['sink', 'source/source.ts', 'types: the entries it is fed'],
+  ['sink', 'engine/spec.ts', 'types: how files are packed'],
   ['sink', 'engine/stage.ts', 'types: what a resumable part may ask for'],
   ['stages', 'lib', 'stages read and write work files'],
   ['dump', 'lib', 'a dumper is a process of its own and knows no job'],

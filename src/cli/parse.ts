@@ -37,6 +37,10 @@ export function parseSize(text: string): number {
   return bytes
 }
 
+/** `auto`, `always`, or a size. */
+export const parseDeflate = (text: string): 'auto' | 'always' | number =>
+  text === 'auto' || text === 'always' ? text : parseSize(text)
+
 const DURATIONS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000 }
 
 /** `2s`, `500ms`, `1.5s`, `2m` → milliseconds. A unit is demanded: nobody agrees what a bare number means. */

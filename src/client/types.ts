@@ -85,7 +85,7 @@ export interface Profile {
   archive: string
   partSize: number
   level: number
-  deflate?: 'auto' | 'always'
+  deflate?: 'auto' | 'always' | number
   retention?: RetentionPolicy
   pacing: Pacing
 }

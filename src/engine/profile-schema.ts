@@ -2,7 +2,7 @@ import path from 'node:path'
 import { z } from 'zod'
 import { DEFAULT_PACING } from './spec.ts'
 import type { Profile, ProfileOverrides } from './services.ts'
-import type { BackupType, DatabaseSpec, DirectorySource, Pacing, RetentionPolicy } from './spec.ts'
+import type { BackupType, DatabaseSpec, Deflate, DirectorySource, Pacing, RetentionPolicy } from './spec.ts'
 
 /**
  * The shape of a profile, once: the store checks files written by people with it, the faces check
@@ -97,8 +97,10 @@ const partSizeSchema = z
   .describe('Bytes per part, at least 65536; 0: a single file.')
 const levelSchema = whole(0, 9).describe('Deflate level 1–9; 0: stored.')
 const deflateSchema = z
-  .enum(['auto', 'always'])
-  .describe('JPA: files above 10 MiB are stored (auto, the default), or deflated as well (always).')
+  .union([z.enum(['auto', 'always']), whole(0, Number.MAX_SAFE_INTEGER)])
+  .describe(
+    'Files that are deflated: all it pays for, in JPA up to 10 MiB (auto, the default); those above as well (always); or up to so many bytes.',
+  ) satisfies z.ZodType<Deflate>
 
 const keepSchema = (what: string): z.ZodExactOptional<z.ZodInt> =>
   whole(1, 1_000_000).exactOptional().describe(`Keep ${what}.`)

@@ -4,7 +4,16 @@ import type { Job, JobStatus, JobView, Part, Standing, Warning } from './job.ts'
 import type { Archives } from './archives.ts'
 import type { Amount, KeptBy, RemovedFor } from './retention.ts'
 import type { Access, Accounts, Audit, Scope, Tickets } from './who.ts'
-import type { BackupSpec, BackupType, DatabaseSpec, JobKind, Pacing, RetentionPolicy, SourceSpec } from './spec.ts'
+import type {
+  BackupSpec,
+  BackupType,
+  DatabaseSpec,
+  Deflate,
+  JobKind,
+  Pacing,
+  RetentionPolicy,
+  SourceSpec,
+} from './spec.ts'
 
 /**
  * What facades see. Implementations live elsewhere (`engine.ts`, `app`-level stores); no facade
@@ -215,7 +224,7 @@ export interface Profile {
   archive: string
   partSize: number
   level: number
-  deflate?: 'auto' | 'always'
+  deflate?: Deflate
   /** Default: nothing ever goes. */
   retention?: RetentionPolicy
   pacing: Pacing

@@ -84,6 +84,12 @@ export interface RetentionPolicy {
   maxBytes?: number
 }
 
+/**
+ * Which files are deflated. `auto` (default): all that it pays for, but in JPA none above 10 MiB, since its usual readers
+ * unpack in memory; `always`: those too; a number: none above so many bytes, in any format.
+ */
+export type Deflate = 'auto' | 'always' | number
+
 export interface BackupSpec {
   kind: 'backup'
   profile: number
@@ -104,8 +110,7 @@ export interface BackupSpec {
   partSize: number
   /** Deflate level 1–9; 0 = stored. */
   level: number
-  /** `auto` (default): JPA stores files above 10 MiB, as its usual readers unpack in memory; ZIP heeds none of it. */
-  deflate?: 'auto' | 'always'
+  deflate?: Deflate
   /** Default: nothing ever goes. */
   retention?: RetentionPolicy
   /** Of other data, or at another place, than its profile says: retention neither counts nor removes it. */

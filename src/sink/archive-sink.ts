@@ -7,6 +7,7 @@ import { crcCombine } from '../archive/crc.ts'
 import { encodeProof, PROOFS } from '../archive/proofs.ts'
 import type { Codec, Packed } from '../archive/codec.ts'
 import type { EntryHead, EntryTotals, Format } from '../archive/format.ts'
+import type { Deflate } from '../engine/spec.ts'
 import type { Progress, StageContext, Steps } from '../engine/stage.ts'
 import type { Entry, SourceItem } from '../source/source.ts'
 import { Batcher } from './batcher.ts'
@@ -31,8 +32,8 @@ export interface ArchiveSinkOptions {
   /** Bytes per part; 0 = one. */
   readonly partSize: number
   readonly level: number
-  /** `auto` (default): files above what the format's readers unpack are stored. */
-  readonly deflate?: 'auto' | 'always' | undefined
+  /** Default: `auto`. */
+  readonly deflate?: Deflate | undefined
 }
 
 type TakenBy = (item: SourceItem, result: Taken | null) => void
@@ -92,7 +93,7 @@ export class ArchiveSink implements Sink {
     const { level, deflate, format } = this.#options
     const { maxFile, maxName } = format.writer
     const batcher = new Batcher(this.#options.codec)
-    const deflateUpTo = deflate === 'always' ? Number.POSITIVE_INFINITY : format.writer.deflateUpTo
+    const deflateUpTo = largestDeflated(deflate, format.writer.deflateUpTo)
     const tasks = readAhead(items(), { level, deflateUpTo, batcher, maxFile, maxName, begun: open })
     return new Pipeline(key, this.#slot.applied, tasks, batcher)
   }
@@ -240,6 +241,11 @@ export class ArchiveSink implements Sink {
 
 /** No header ends its part: readers of JPA want more than a block's length to be left. Bytes. */
 const BEHIND_HEAD = 1
+
+function largestDeflated(deflate: Deflate = 'auto', usual: number): number {
+  if (typeof deflate === 'number') return deflate
+  return deflate === 'always' ? Number.POSITIVE_INFINITY : usual
+}
 
 /** An empty final block: ends a deflate stream made of independent pieces. */
 const FINAL_BLOCK = Buffer.from([0x03, 0x00])

@@ -14,7 +14,8 @@ export const WHOLE_DIGEST = 16 << 20
 const ATTEMPTS = 3
 /** Content that keeps more than this share at level 1 is stored. */
 const INCOMPRESSIBLE = 0.98
-const SAMPLE = 16 << 10
+/** Of each sample, by the size of the file. */
+const SAMPLE = { least: 4 << 10, most: 16 << 10, share: 1 / 256 }
 
 /** A large file that an earlier step has begun. */
 export interface Begun {
@@ -109,13 +110,13 @@ function packLink(entry: Entry, batcher: Batcher): Underway {
 }
 
 /** Read whole, proven, and on its way to be packed; null if it is not small any more. */
-function smallFile(entry: Entry, { batcher, level }: ReadOptions): Task | null {
+function smallFile(entry: Entry, { batcher, level, deflateUpTo }: ReadOptions): Task | null {
   for (let attempt = 1; ; attempt++) {
     try {
       const read = readSmall(entry, batcher, attempt === ATTEMPTS)
       if (read === null) return null
       const { bytes, mtimeNs, changed } = read
-      const content = batcher.add({ bytes, mode: 'whole', level })
+      const content = batcher.add({ bytes, mode: 'whole', level: bytes.length > deflateUpTo ? 0 : level })
       return { type: 'whole', entry, size: bytes.length, mtimeNs, content, changed }
     } catch (error) {
       if (!(error instanceof SourceFault)) throw error
@@ -250,14 +251,16 @@ function prefixHash(open: OpenEntry, upTo: number): Hash {
   return hash
 }
 
-/** Store what does not shrink: four samples over the file, all of which must agree. */
+/** Store what does not shrink: samples from all over the file, deflated as one. */
 function methodFor(open: OpenEntry, { level, deflateUpTo }: ReadOptions): 'store' | 'deflate' {
-  if (level === 0 || open.identity.size > deflateUpTo) return 'store'
-  const sample = Buffer.allocUnsafe(SAMPLE)
-  for (const share of [0, 0.33, 0.66, 1]) {
-    const at = Math.floor((open.identity.size - SAMPLE) * share)
-    readBlock(open, sample, at)
-    if (zlib.deflateRawSync(sample, { level: 1 }).length < SAMPLE * INCOMPRESSIBLE) return 'deflate'
+  const { size } = open.identity
+  if (level === 0 || size > deflateUpTo) return 'store'
+  const length = Math.min(Math.max(SAMPLE.least, Math.floor(size * SAMPLE.share)), SAMPLE.most)
+  const samples = Buffer.allocUnsafe(4 * length)
+  for (let n = 0; n < 4; n++) {
+    const at = Math.floor(((size - length) * n) / 3)
+    readBlock(open, samples.subarray(n * length, (n + 1) * length), at)
   }
-  return 'store'
+  const packed = zlib.deflateRawSync(samples, { level: 1, chunkSize: 2 * samples.length })
+  return packed.length < samples.length * INCOMPRESSIBLE ? 'deflate' : 'store'
 }

@@ -113,6 +113,25 @@ describe('large files', () => {
     await runWhole(world)
     expect(partsOf(world.work)[0]?.size).toBeLessThan(LARGE / 20)
   })
+  it.each([
+    [0, { 'source/at': 0, 'source/over': 0, 'source/small': 0 }],
+    [5000, { 'source/at': 0, 'source/over': 0, 'source/small': 1 }],
+    [4999, { 'source/at': 0, 'source/over': 0, 'source/small': 0 }],
+    [LARGE, { 'source/at': 1, 'source/over': 0, 'source/small': 1 }],
+  ])('are those above %i bytes, where that is asked for', async (deflate, expected) => {
+    const all = disk.clone()
+    putFile(all, '/source/small', Buffer.alloc(5000, 'small '))
+    const done = await packed(all, { level: 1, partSize: 0, deflate })
+    expect(methods(done)).toMatchObject(expected)
+    expect(dataOf(done, 'source/small')).toHaveLength(5000)
+  })
+  it('are stored in ZIP too, where that is asked for', async () => {
+    const world = sinkWorld(disk.clone(), { level: 1, deflate: LARGE })
+    await runWhole(world)
+    const size = partsOf(world.work)[0]?.size ?? 0
+    expect(size).toBeGreaterThan(LARGE)
+    expect(size).toBeLessThan(LARGE * 1.1)
+  })
 })
 
 describe('names', () => {

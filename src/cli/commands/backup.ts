@@ -1,6 +1,6 @@
 import path from 'node:path'
 import type { Command } from 'commander'
-import type { BackupType } from '../../engine/spec.ts'
+import type { BackupType, Deflate } from '../../engine/spec.ts'
 import type { BackupStart } from '../backend.ts'
 import { UsageError } from '../failure.ts'
 import { addKeepOptions, policyOf, type KeepOptions } from '../keep.ts'
@@ -15,7 +15,7 @@ export interface BackupOptions extends KeepOptions {
   format?: 'zip' | 'jpa'
   partSize?: number
   level?: number
-  deflate?: 'auto' | 'always'
+  deflate?: Deflate
   name?: string
   sqlite?: string[]
   type?: BackupType
@@ -66,7 +66,7 @@ function options(program: Command): Command {
     .option('--format <format>', 'archive format: zip (default) or jpa', parse.parseWord(['zip', 'jpa']))
     .option('--part-size <size>', 'split the archive into parts of this size', parse.parseSize)
     .option('--level <n>', 'compression from 1 (fast) to 9 (small); 0 stores', parse.parseInteger(0, 9))
-    .option('--deflate <when>', 'jpa: "always" packs files above 10 MiB too', parse.parseWord(['auto', 'always']))
+    .option('--deflate <what>', 'store files above this size; "always": none (jpa: 10M by default)', parse.parseDeflate)
     .option('--name <name>', 'name of the archive; [host], [date], [time], [profile], [number] are replaced')
     .option('--sqlite <path>', 'copy this SQLite database while it is in use (may be repeated)', parse.collect)
     .option('--type <type>', 'what to back up: full, files, databases', parse.parseWord(['full', 'files', 'databases']))
