@@ -40,6 +40,9 @@ function fill(world: SpineWorld): void {
   fs.symlinkSync('many/1', path.join(world.source, 'to-folder'))
 }
 
+const otherDigit = (bytes: Buffer, at: number): void =>
+  void bytes.write(bytes.toString('latin1', at, at + 1) === '9' ? '8' : '9', at)
+
 describe('a backup into JPA', () => {
   it.each([0, 65_536, 1_000_000])('verifies and comes back as it was: parts of %d', async (partSize) => {
     await using world = new SpineWorld()
@@ -119,7 +122,7 @@ describe('a backup into JPA', () => {
         'its name',
         (bytes) => void bytes.write('x', bytes.lastIndexOf('installation/manifest.jsonl', bytes.indexOf('{"p"'))),
       ],
-      ['its seal', (bytes) => void bytes.write('9', bytes.lastIndexOf('"d":"sha256:') + 12)],
+      ['its seal', (bytes) => otherDigit(bytes, bytes.lastIndexOf('"d":"sha256:') + 12)],
       ['the name of its seal', (bytes) => void bytes.write('x', bytes.lastIndexOf('installation/seal'))],
       ['the script', (bytes) => void bytes.write('\x01', bytes.indexOf('installation/restore.mjs') + 200)],
       ['the text beside it', (bytes) => void bytes.write('\x01', bytes.indexOf('installation/README.txt') + 200)],
