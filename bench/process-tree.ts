@@ -16,7 +16,10 @@ function readProc(name: string): string {
   }
 }
 
-/** The process and all its descendants. */
+/**
+ * The process and all its descendants. Left out is a child that has not become a program of its own yet: between fork
+ * and exec it has its parent's command line, and its parent's memory, which would count twice.
+ */
 function treeOf(root: number): number[] {
   const children = new Map<number, number[]>()
   for (const name of fs.readdirSync('/proc')) {
@@ -27,7 +30,10 @@ function treeOf(root: number): number[] {
     children.set(parent, [...(children.get(parent) ?? []), Number(name)])
   }
   const found = [root]
-  for (const pid of found) found.push(...(children.get(pid) ?? [])) // grows while it is walked
+  for (const pid of found) {
+    const own = readProc(`${pid}/cmdline`)
+    for (const child of children.get(pid) ?? []) if (readProc(`${child}/cmdline`) !== own) found.push(child) // grows while it is walked
+  }
   return found
 }
 
