@@ -19,16 +19,17 @@ import type { StepRunner } from './engine/runner.ts'
 import type { ProfileRun, Services } from './engine/services.ts'
 import { JobStore } from './engine/store.ts'
 import { WarmStore } from './engine/warm.ts'
-import { WorkerRunner } from './engine/worker.ts'
+import { WorkerRunner, type ThreadData } from './engine/worker.ts'
 import { systemClock, type Clock } from './lib/clock.ts'
 import { realDisk, type Disk } from './lib/disk.ts'
 import { ensureFolder } from './lib/durable-file.ts'
 import { asBackupError, BackupError } from './lib/errors.ts'
 import type { Logger } from './lib/logger.ts'
+import type { Thread } from './lib/thread.ts'
 import { createProfiles } from './settings/profiles.ts'
 import { createRoots } from './settings/roots.ts'
 import { loadSettings, type Settings } from './settings/settings.ts'
-import type { ThreadData } from './step-loop.ts'
+import { startStepThread } from './step-thread.ts'
 import { VERSION } from './version.ts'
 
 /** The composition root: with `step-parts.ts` the only file that knows every folder. */
@@ -46,6 +47,8 @@ export interface AppOptions {
   readonly leaseGraceMs?: number
   /** Steps run in this thread instead of a worker: tests, and short-lived programs. */
   readonly inline?: boolean
+  /** A thread that was started ahead, by `startStepThread`: the first one used. */
+  readonly stepThread?: Thread
   /** What hashing a password costs; default as `access/password.ts` says. */
   readonly passwordCost?: PasswordCost
 }
@@ -65,8 +68,6 @@ export interface App extends AsyncDisposable {
 
 /** Steps that may run at once. */
 const STEP_THREADS = 4
-/** MiB of heap for a step thread; the rest of its memory are buffers. */
-const STEP_HEAP = 96
 
 export const defaultThreads = (): number => Math.max(0, Math.min(4, os.availableParallelism() - 1))
 
@@ -83,7 +84,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const runner =
     options.inline === true
       ? await inlineSteps(store, dataDir, threads)
-      : threadedSteps({ dataDir, nonce, threads, graceMs } satisfies ThreadData)
+      : threadedSteps({ dataDir, nonce, threads, graceMs }, options.stepThread ?? null)
   const engine = new RatchetEngine({ store, runner, catalogue: catalogueFor(disk, dataDir) })
   let host: OpenedToken | null = null
   const token = (): OpenedToken => (host ??= openToken(disk, dataDir))
@@ -165,14 +166,14 @@ const threadEntry = (name: string): URL =>
 
 const threadedShelf = (): Shelf => new ThreadedShelf(threadEntry('contents-loop'))
 
-function threadedSteps(data: ThreadData): StepRunner {
-  return new WorkerRunner({
-    entry: threadEntry('step-loop'),
-    data: { ...data },
-    threads: STEP_THREADS,
-    clock: systemClock,
-    heapMb: STEP_HEAP,
-  })
+function threadedSteps(data: ThreadData, ahead: Thread | null): StepRunner {
+  let next = ahead
+  const start = (): Thread => {
+    const thread = next ?? startStepThread()
+    next = null
+    return thread
+  }
+  return new WorkerRunner({ start, data, threads: STEP_THREADS, clock: systemClock })
 }
 
 function catalogueFor(disk: Disk, dataDir: string): Catalogue {

@@ -1,10 +1,10 @@
 import { MessageChannel, receiveMessageOnPort, type MessagePort, type Worker } from 'node:worker_threads'
 import { startThread } from '../lib/thread.ts'
-import { bufferFor, toRequest, type Reply, type Work } from './codec-messages.ts'
+import { bufferFor, toRequest, type HashWork, type Reply, type Work } from './codec-messages.ts'
 
 /** A batch that waits for its answer. `settle(null)`: the helper died, do it elsewhere. */
 export interface Pending {
-  readonly work: Work
+  readonly work: Work | HashWork
   readonly settle: (reply: Reply | null) => void
 }
 
@@ -54,10 +54,10 @@ export class Helper {
 
   send(pending: Pending): void {
     const id = this.#next++
-    const buffer = bufferFor(pending.work, this.#spare.pop())
+    const buffer = bufferFor(pending.work, this.#spare)
     this.#pending.set(id, pending)
     this.#hold()
-    this.#port.postMessage(toRequest(id, pending.work, buffer), [buffer])
+    this.#port.postMessage(toRequest(id, pending.work, buffer), buffer === null ? [] : [buffer])
   }
 
   collect(): void {
@@ -76,7 +76,7 @@ export class Helper {
   }
 
   #take(reply: Reply): void {
-    this.#spare.push(reply.buffer)
+    if (reply.buffer !== null) this.#spare.push(reply.buffer)
     const pending = this.#pending.get(reply.id)
     this.#pending.delete(reply.id)
     this.#hold()

@@ -2,10 +2,14 @@ import { asBackupError, type ErrorRecord } from '../lib/errors.ts'
 import type { PackJob, UnpackJob } from './codec.ts'
 import { OWN_FROM, release } from '../lib/release.ts'
 import { Gather, GATHER_BELOW } from './gather.ts'
-import { packBlock, unpackBlock } from './pack-block.ts'
+import type { HashStreams } from './hash-streams.ts'
+import { joinedDigest, packBlock, unpackBlock } from './pack-block.ts'
 import { BLOCK } from './zip-records.ts'
 
-/** What goes to a helper thread and back. All bytes of a request lie in one buffer, which is handed over. */
+/**
+ * What goes to a helper thread and back. Bytes in shared memory are only pointed at; all others of a request are
+ * copied into one buffer, which is handed over.
+ */
 
 /** What the objects about one job come to. Bytes. */
 export const JOB = 8 << 10
@@ -16,11 +20,22 @@ export interface UnpackWork {
   readonly jobs: readonly UnpackJob[]
 }
 
+/** More of a SHA-256 that one helper takes. */
+export interface HashWork {
+  readonly op: 'hash'
+  /** Which one. */
+  readonly stream: number
+  /** Bytes as they are. */
+  readonly jobs: readonly UnpackJob[]
+  /** Whether these are the last ones, and what for. */
+  readonly end: 'digest' | 'forget' | null
+}
+
 export interface Request {
   readonly id: number
-  /** Holds all input bytes; comes back with the answer, to be used again: garbage of 1 MiB each is collected late. */
-  readonly buffer: ArrayBuffer
-  readonly work: Work
+  /** Holds what is not shared; comes back with the answer, to be used again: garbage of 1 MiB each is collected late. */
+  readonly buffer: ArrayBuffer | null
+  readonly work: Work | HashWork
 }
 
 /** `data` null: the input itself (nothing is sent back that the other side has). */
@@ -33,7 +48,7 @@ export interface Result {
 
 export interface Reply {
   readonly id: number
-  readonly buffer: ArrayBuffer
+  readonly buffer: ArrayBuffer | null
   readonly results: readonly Result[]
   readonly error: ErrorRecord | null
 }
@@ -42,30 +57,37 @@ function inputOf(job: PackJob | UnpackJob): Uint8Array {
   return 'bytes' in job ? job.bytes : job.data
 }
 
-const lengthOf = (work: Work): number => work.jobs.reduce((sum, job) => sum + inputOf(job).length, 0)
+const isShared = (bytes: Uint8Array): boolean => bytes.buffer instanceof SharedArrayBuffer
 
-/** The `spare` buffer if it is large enough (else it is let go), or a new one. */
-export function bufferFor(work: Work, spare: ArrayBuffer | undefined): ArrayBuffer {
+/** What has to be copied. */
+const lengthOf = ({ jobs }: Work | HashWork): number =>
+  jobs.reduce((sum: number, job: PackJob | UnpackJob) => sum + (isShared(inputOf(job)) ? 0 : inputOf(job).length), 0)
+
+/** Null if nothing has to be copied; else one of the `spare` buffers if it is large enough (else it is let go), or a new one. */
+export function bufferFor(work: Work | HashWork, spare: ArrayBuffer[]): ArrayBuffer | null {
   const total = lengthOf(work)
-  return spare !== undefined && spare.byteLength >= total ? spare : new ArrayBuffer(Math.max(total, BLOCK))
+  if (total === 0) return null
+  const found = spare.pop()
+  return found !== undefined && found.byteLength >= total ? found : new ArrayBuffer(Math.max(total, BLOCK))
 }
 
 /**
- * The request with its bytes copied into a buffer that is transferred. The copy costs a hundredth of
- * the work and keeps the originals here, so that the work can be done again if the helper dies.
+ * The request, with what is not shared copied into a buffer that is transferred: the originals stay here, so that the
+ * work can be done again if the helper dies.
  */
-export function toRequest(id: number, work: Work, buffer: ArrayBuffer): Request {
-  const all = new Uint8Array(buffer)
+export function toRequest(id: number, work: Work | HashWork, buffer: ArrayBuffer | null): Request {
+  const all = new Uint8Array(buffer ?? new ArrayBuffer(0))
   let at = 0
   const place = (bytes: Uint8Array): Uint8Array => {
+    if (isShared(bytes)) return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
     all.set(bytes, at)
     at += bytes.length
     return all.subarray(at - bytes.length, at)
   }
-  const copied: Work =
+  const copied: Work | HashWork =
     work.op === 'pack'
       ? { op: 'pack', jobs: work.jobs.map((job) => ({ ...job, bytes: place(job.bytes) })) }
-      : { op: 'unpack', jobs: work.jobs.map((job) => ({ ...job, data: place(job.data) })) }
+      : { ...work, jobs: work.jobs.map((job) => ({ ...job, data: place(job.data) })) }
   return { id, work: copied, buffer }
 }
 
@@ -83,10 +105,13 @@ const plainSize = (job: PackJob | UnpackJob): number => ('bytes' in job ? job.by
 /** `made` sees what each job gives, where that is not its input. `memory`: what each result lies in at least. */
 function resultsOf(work: Work, memory: number, made: (index: number, data: Uint8Array) => void): Result[] {
   if (work.op === 'pack') {
+    const joined = joinedDigest(work.jobs)
+    const last = work.jobs.findLastIndex((job) => job.sha256 === 'joined')
     return work.jobs.map((job, index) => {
       const { data, method, crc, sha256 } = packBlock(job, memory)
       if (data !== job.bytes) made(index, data)
-      return { data: data === job.bytes ? null : data, method, crc, sha256 }
+      const digest = joined !== null && index === last ? joined : sha256
+      return { data: data === job.bytes ? null : data, method, crc, sha256: digest }
     })
   }
   return work.jobs.map((job, index) => {
@@ -97,19 +122,25 @@ function resultsOf(work: Work, memory: number, made: (index: number, data: Uint8
   })
 }
 
-/** Answers a request; large results are handed over, small ones (and shared constants) copied. */
-export function answer({ id, work, buffer }: Request): { reply: Reply; transfer: ArrayBuffer[] } {
+/** Answers a request, with what the helper keeps between them; large results are handed over, small ones (and shared constants) copied. */
+export function answer({ id, work, buffer }: Request, hashes: HashStreams): { reply: Reply; transfer: ArrayBuffer[] } {
+  const back = buffer === null ? [] : [buffer]
   try {
-    const transfer: ArrayBuffer[] = [buffer]
-    const results = runWork(work).map((result) => {
+    const transfer: ArrayBuffer[] = [...back]
+    const done = work.op === 'hash' ? [hashed(work, hashes)] : runWork(work)
+    const results = done.map((result) => {
       const data = result.data === null ? null : handOver(result.data, work.jobs.length > 1, transfer)
       return { ...result, data, sha256: new Uint8Array(result.sha256) }
     })
     return { reply: { id, buffer, results, error: null }, transfer }
   } catch (error) {
     const failure = asBackupError(error, 'codec').toRecord()
-    return { reply: { id, buffer, results: [], error: failure }, transfer: [buffer] }
+    return { reply: { id, buffer, results: [], error: failure }, transfer: back }
   }
+}
+
+function hashed(work: HashWork, hashes: HashStreams): Result {
+  return { data: null, method: 'store', crc: 0, sha256: hashes.run(work) }
 }
 
 /** `shared`: small results lie in the same memory. Alone, a small one is not worth the large buffer it lies in. */

@@ -1,8 +1,10 @@
 import { BackupError } from '../lib/errors.ts'
 import { OWN_FROM } from '../lib/release.ts'
 import { discarded } from '../lib/scavenge.ts'
+import type { FarHash } from '../lib/resumable-hash.ts'
 import { Helper } from './codec-helper.ts'
 import { JOB, runWork, type Reply, type Result, type Work } from './codec-messages.ts'
+import { HelpersHash } from './far-hash.ts'
 
 /**
  * Compressing and digesting blocks, on all cores. Every block is independent (law 7): no state of
@@ -16,8 +18,11 @@ export interface PackJob {
   readonly mode: 'whole' | 'block'
   /** 1–9; 0 = store only (method 'store' for `whole`; stored deflate blocks for `block`). */
   readonly level: number
-  /** False: nobody asks for the SHA-256; the result holds none. */
-  readonly sha256?: false
+  /**
+   * False: nobody asks for the SHA-256; the result holds none. `joined`: it goes over all such jobs of the message, in
+   * order, and stands in the result of the last one.
+   */
+  readonly sha256?: false | 'joined'
 }
 
 export interface Packed {
@@ -26,7 +31,7 @@ export interface Packed {
   readonly method: 'store' | 'deflate'
   /** CRC-32 of the plain bytes alone (seed 0). */
   readonly crc: number
-  /** SHA-256 of the plain bytes, 32 bytes. */
+  /** SHA-256 of the plain bytes, 32 bytes; empty if there is none. */
   readonly sha256: Uint8Array
 }
 
@@ -49,6 +54,8 @@ export interface Codec extends Disposable {
   /** Several jobs as one message to one worker; results in the same order. */
   pack(jobs: readonly PackJob[]): Promise<Packed[]>
   unpack(jobs: readonly UnpackJob[]): Promise<Unpacked[]>
+  /** A SHA-256 over about `length` bytes that a helper takes; null where no helper is worth it. */
+  hash(length: number): FarHash | null
   /** How many batches may usefully be in flight. */
   readonly width: number
 }
@@ -114,6 +121,13 @@ class ThreadedCodec implements Codec {
     })
   }
 
+  hash(length: number): FarHash | null {
+    if (this.#closed !== null) throw this.#closed
+    this.#seen += length
+    const helper = this.#leastBusy()
+    return helper === null ? null : new HelpersHash(helper)
+  }
+
   [Symbol.dispose](): void {
     this.#close('the codec is closed')
   }
@@ -129,6 +143,11 @@ class ThreadedCodec implements Codec {
 
   #roomy(work: Work): Helper | null {
     for (const job of work.jobs) this.#seen += 'bytes' in job ? job.bytes.length : job.size
+    const helper = this.#leastBusy()
+    return helper !== null && helper.queued < QUEUE ? helper : null
+  }
+
+  #leastBusy(): Helper | null {
     if (!this.#started && this.#seen >= START_AFTER) {
       this.#started = true
       this.#helpers = Array.from({ length: this.#options.threads }, () => new Helper(this.#options.entry))
@@ -137,7 +156,7 @@ class ThreadedCodec implements Codec {
     this.#helpers = this.#helpers.filter((helper) => helper.alive)
     let best: Helper | null = null
     for (const helper of this.#helpers) {
-      if (helper.queued < QUEUE && (best === null || helper.queued < best.queued)) best = helper
+      if (best === null || helper.queued < best.queued) best = helper
     }
     return best
   }

@@ -95,7 +95,7 @@ const NONE = Buffer.alloc(0)
 
 function pack({ bytes, mode, level, sha256: wanted }: PackJob, memory: number): Packed {
   const packed = mode === 'block' ? deflateBlock(bytes, level) : deflateWhole(bytes, level, memory)
-  const digests = { crc: zlib.crc32(bytes), sha256: wanted === false ? NONE : sha256(bytes) }
+  const digests = { crc: zlib.crc32(bytes), sha256: wanted === undefined ? sha256(bytes) : NONE }
   return packed === null
     ? { data: bytes, method: 'store', ...digests }
     : { data: packed, method: 'deflate', ...digests }
@@ -111,7 +111,16 @@ const zeroResults: Partial<Record<PackJob['mode'], Packed>> = {}
 export function packBlock(job: PackJob, memory = 0): Packed {
   if (job.level === 0 || job.bytes.length !== BLOCK || zeros.compare(job.bytes) !== 0) return pack(job, memory)
   const known = (zeroResults[job.mode] ??= packZeros(job.mode))
-  return job.sha256 === false ? { ...known, sha256: NONE } : known
+  return job.sha256 === undefined ? known : { ...known, sha256: NONE }
+}
+
+/** The SHA-256 over all jobs that are joined; null if there are none. */
+export function joinedDigest(jobs: readonly PackJob[]): Buffer | null {
+  let hash: crypto.Hash | null = null
+  for (const { bytes, sha256: wanted } of jobs) {
+    if (wanted === 'joined') hash = (hash ?? crypto.createHash('sha256')).update(bytes)
+  }
+  return hash === null ? null : hash.digest()
 }
 
 /** Small and a copy, which nobody gives back. */

@@ -22,6 +22,8 @@ export interface PartsOptions {
 
 export interface PartSource extends ByteSource, Disposable {
   peek(position: number, length: number): Buffer
+  /** The same into memory of the caller's, which it fills as far as there are bytes. */
+  readInto(into: Buffer, position: number): Buffer
   /** File names in order; the last one is the file that was asked for. */
   readonly names: string[]
   /** Names of parts that are not there (salvage only). */
@@ -211,6 +213,10 @@ class JoinedParts implements PartSource {
     const wanted = Math.max(0, Math.min(length, this.size - position))
     if (this.#scratch.length < wanted) this.#scratch = Buffer.allocUnsafeSlow(wanted)
     return this.#fill(this.#scratch.subarray(0, wanted), position)
+  }
+
+  readInto(into: Buffer, position: number): Buffer {
+    return this.#fill(into.subarray(0, Math.max(0, this.size - position)), position)
   }
 
   [Symbol.dispose](): void {

@@ -29,7 +29,8 @@ export interface Io {
   readonly cwd: string
   readonly clock: Clock
   readonly disk: Disk
-  readonly open: (reach: Reach) => Promise<Backend>
+  /** `steps`: the command is going to step, so what that takes may be loaded meanwhile. */
+  readonly open: (reach: Reach, steps: boolean) => Promise<Backend>
   /** Calls the listener at each SIGINT and SIGTERM until the returned function is called. */
   onSignal(listener: () => void): () => void
   /** Leaves at once (the second Ctrl-C). */

@@ -39,7 +39,7 @@ export interface JobRun {
 
 /** Runs a job to its end, to a signal or to a failure; tells it; sets the exit code. */
 export async function runJob(session: Session, command: Command, run: JobRun): Promise<void> {
-  await using backend = await session.open(command)
+  await using backend = await session.open(command, { steps: true })
   const reporter = reporterFor(session.io, session.json(command))
   using interrupt = new Interrupt(session.io, () => {
     reporter.note('stopping after the running step; once more leaves at once')

@@ -31,9 +31,9 @@ export class Session {
     return this.globals(command).json === true
   }
 
-  /** Opens the backend the options name. To be disposed of before the program ends. */
-  open(command: Command): Promise<Backend> {
-    return this.io.open(reachOf(this.globals(command), this.io))
+  /** Opens the backend the options name. To be disposed of before the program ends. `steps`: it is going to step. */
+  open(command: Command, { steps = false } = {}): Promise<Backend> {
+    return this.io.open(reachOf(this.globals(command), this.io), steps)
   }
 
   /** Absolute. With --url it is a path of the server's machine. An empty one, most likely an unset variable, is refused. */

@@ -215,6 +215,11 @@ export class JobContext implements StageContext, Disposable {
     this.budget.committed()
   }
 
+  /** Until nothing of this step is being written any more: only then may another one begin. Never rejects. */
+  settled(): Promise<void> {
+    return this.#files.settled()
+  }
+
   [Symbol.dispose](): void {
     this.#files.close()
   }

@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'
 import { BackupError } from '../lib/errors.ts'
@@ -11,19 +10,11 @@ import type { JobPaths } from './paths.ts'
  * `fate-<n>.json` in its folder. Freezing and removing are steps from one to the next, so of two that come at once
  * one is told no.
  */
-const schema = z.discriminatedUnion('state', [
-  z.object({ state: z.literal('kept') }),
-  z.object({ state: z.literal('frozen'), at: z.number() }),
+export type Fate =
+  | { state: 'kept' }
+  | { state: 'frozen'; at: number }
   /** `going`: from before the first file is unlinked until the last one durably is, however often that is begun. */
-  z.object({
-    state: z.enum(['going', 'gone']),
-    at: z.number(),
-    by: z.enum(['user', 'retention']),
-    reason: z.string(),
-  }),
-])
-
-export type Fate = z.output<typeof schema>
+  | { state: 'going' | 'gone'; at: number; by: FilesRemoved['by']; reason: string }
 
 const KEPT: Fate = { state: 'kept' }
 const TRIES = 20
@@ -93,10 +84,20 @@ export class Fates {
 }
 
 function parse(value: unknown): Fate {
-  if (value === undefined) return KEPT
-  const parsed = schema.safeParse(value)
-  if (parsed.success) return parsed.data
-  throw new BackupError('STATE_TOO_NEW', 'a later release decided about this backup', { cause: parsed.error })
+  const fate = value === undefined ? KEPT : fateIn(value)
+  if (fate === null) throw new BackupError('STATE_TOO_NEW', 'a later release decided about this backup')
+  return fate
+}
+
+/** By hand: every thread that steps would else load a library of schemas for this one. Null: unknown. */
+function fateIn(value: unknown): Fate | null {
+  if (typeof value !== 'object' || value === null) return null
+  const { state, at, by, reason } = value as Record<string, unknown>
+  if (state === 'kept') return KEPT
+  if (typeof at !== 'number') return null
+  if (state === 'frozen') return { state, at }
+  if ((state !== 'going' && state !== 'gone') || typeof reason !== 'string') return null
+  return by === 'user' || by === 'retention' ? { state, at, by, reason } : null
 }
 
 export function filesRemoved(fate: Fate): FilesRemoved | null {

@@ -70,7 +70,7 @@ async function* digestOf(
     for (;;) {
       const buffer = Buffer.allocUnsafe(PIECE)
       const got = disk.read(fd, buffer, 0, PIECE, position.offset)
-      if (got === 0) return warm.digest()
+      if (got === 0) return (await warm.digest()) ?? ''
       warm.update(position, buffer.subarray(0, got))
       yield
     }

@@ -98,6 +98,7 @@ class StepRun {
 
   readonly #steps: number
   #warm: WarmJob = new WarmJob()
+  #ctx: JobContext | null = null
 
   constructor(deps: StepDeps, held: HeldJob, time: { slice: number; min: number }, signal: AbortSignal) {
     this.#deps = deps
@@ -116,7 +117,7 @@ class StepRun {
   async work(key: string | undefined): Promise<void> {
     const { job } = this.#held
     this.#prepare(job, key)
-    const ctx = this.#context(job)
+    const ctx = (this.#ctx = this.#context(job))
     const turn = turner(() => this.#clock.mono())
     // Asked for before the step began: not even its first piece of work is done, which might be the one without return.
     const end = this.#cancelMarked(job) ? 'cancelled' : await runSlice(ctx, turn)
@@ -129,8 +130,9 @@ class StepRun {
   }
 
   /** Law 10: what is in memory is poison; the error goes into the committed record. */
-  failed(error: unknown): void {
+  async failed(error: unknown): Promise<void> {
     const { store } = this.#deps
+    await this.#ctx?.settled() // whoever goes on cuts these files and writes to the same places
     const { number } = this.#held.job
     const known = asBackupError(error, '')
     this.#warm[Symbol.dispose]()

@@ -132,6 +132,11 @@ export class WorkFiles {
     job.trash = []
   }
 
+  /** Until nothing is being written in the background. Never rejects. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#open.values()].map((file) => file.settled()))
+  }
+
   /** Closes without writing: what is not committed never happened. */
   close(): void {
     for (const file of this.#open.values()) file.close()

@@ -1,18 +1,29 @@
-import type { Worker } from 'node:worker_threads'
 import { BackupError, type ErrorRecord } from '../lib/errors.ts'
 import type { Clock } from '../lib/clock.ts'
 import { tidy } from '../lib/scavenge.ts'
-import { startThread } from '../lib/thread.ts'
+import type { Thread } from '../lib/thread.ts'
 import type { Job } from './job.ts'
 import type { StepRunner } from './runner.ts'
 import type { StepOrder } from './take-step.ts'
 
 /** What passes between the main thread and the one that steps. */
-export type ToThread = { type: 'step'; order: StepOrder } | { type: 'interrupt'; number: number } | { type: 'close' }
+export type ToThread =
+  /** The first one. */
+  | { type: 'open'; data: ThreadData }
+  | { type: 'step'; order: StepOrder }
+  | { type: 'interrupt'; number: number }
+  | { type: 'close' }
 export type FromThread = { type: 'done'; job: Job; error: null } | { type: 'done'; job: null; error: ErrorRecord }
 
-/** MiB: short-lived buffers are freed when the young generation is full, so it is kept small. */
-const YOUNG = 4
+/** What a thread that steps has to know; its entry file builds its own store and stages from it. */
+export interface ThreadData {
+  readonly dataDir: string
+  /** Names the engine that the thread belongs to. */
+  readonly nonce: string
+  /** Helper threads for compression. */
+  readonly threads: number
+  readonly graceMs: number
+}
 
 interface Waiting {
   resolve(job: Job): void
@@ -20,14 +31,12 @@ interface Waiting {
 }
 
 export interface WorkerOptions {
-  /** The thread's entry file, which builds its own store and stages. */
-  readonly entry: URL
-  readonly data: Record<string, string | number>
+  /** A new thread, which waits for its first message. */
+  readonly start: () => Thread
+  readonly data: ThreadData
   /** Threads at most; each runs one step at a time. */
   readonly threads: number
   readonly clock: Clock
-  /** MiB of heap a thread may use. */
-  readonly heapMb: number
 }
 
 /**
@@ -108,16 +117,13 @@ export class WorkerRunner implements StepRunner {
 }
 
 class StepThread {
-  readonly #worker: Worker
+  readonly #worker: Thread
   readonly #exited: Promise<void>
   #waiting: Waiting | null = null
   alive = true
 
   constructor(options: WorkerOptions, gone: () => void) {
-    this.#worker = startThread(options.entry, {
-      workerData: options.data,
-      resourceLimits: { maxOldGenerationSizeMb: options.heapMb, maxYoungGenerationSizeMb: YOUNG },
-    })
+    this.#worker = options.start()
     this.#worker.on('message', (message: FromThread) => this.#done(message))
     let last: Error | null = null
     this.#worker.on('error', (error: Error) => {
@@ -133,6 +139,7 @@ class StepThread {
       }),
     )
     this.#worker.unref()
+    this.#send({ type: 'open', data: options.data })
   }
 
   step(order: StepOrder): Promise<Job> {

@@ -1,12 +1,9 @@
-import { errnoOf } from './errors.ts'
-import { removeIfThere } from './durable-file.ts'
 import { readFully, writeFully, type Disk } from './disk.ts'
 import { lost } from './lost-file.ts'
-import { release } from './release.ts'
+import { BUFFER, Gathered } from './gathered.ts'
+import { openCommitted } from './open-committed.ts'
+import { WriteBehind } from './write-behind.ts'
 
-/** What is gathered before it is written, at most, and at first: most work files are short lists. */
-const BUFFER = 1 << 20
-const FIRST_BUFFER = 64 << 10
 /** Unsynced bytes after which writeback is begun in the background, so that a commit finds little left. */
 const WRITEBACK = 16 << 20
 
@@ -24,15 +21,12 @@ export class AppendFile implements AsyncDisposable {
   /** What `sync` returned last: the length the record will hold. */
   #synced: number
   #flushed: number
-  #buffer: Buffer | null = null
-  #buffered = 0
+  readonly #gathered = new Gathered()
   #dirty = false
   #sinceSync = 0
   #created = false
   #cut: number | null = null
-  /** Never rejects: what went wrong is in `#failure`. */
-  #writeback: Promise<void> | null = null
-  #failure: unknown = null
+  readonly #behind: WriteBehind
 
   private constructor(disk: Disk, path: string, fd: number | null, committed: number, mayWrite: () => void) {
     this.#disk = disk
@@ -42,6 +36,7 @@ export class AppendFile implements AsyncDisposable {
     this.#synced = committed
     this.#flushed = committed
     this.#mayWrite = mayWrite
+    this.#behind = new WriteBehind(disk)
   }
 
   /**
@@ -49,37 +44,10 @@ export class AppendFile implements AsyncDisposable {
    * nothing committed is made anew, or created at its first flush. `mayWrite` throws once the job is no longer ours.
    */
   static open(disk: Disk, path: string, committed: number, mayWrite: () => void = () => {}): AppendFile {
-    let fd: number | null = null
-    try {
-      fd = disk.open(path, 'update')
-    } catch (error) {
-      if (errnoOf(error) !== 'ENOENT') throw error
-    }
-    if (fd === null) {
-      if (committed > 0) throw lost(path, committed, null)
-      return new AppendFile(disk, path, null, 0, mayWrite)
-    }
-    if (committed === 0) {
-      // Not cut but made anew: a late owner may still hold the file that lies here, and write to it.
-      disk.close(fd)
-      mayWrite()
-      removeIfThere(disk, path)
-      const file = new AppendFile(disk, path, disk.open(path, 'create'), 0, mayWrite)
-      file.#created = true
-      return file
-    }
-    try {
-      const size = disk.fstat(fd).size
-      if (size < committed) throw lost(path, committed, size)
-      if (size > committed) {
-        mayWrite()
-        disk.truncate(fd, committed)
-      }
-    } catch (error) {
-      disk.close(fd)
-      throw error
-    }
-    return new AppendFile(disk, path, fd, committed, mayWrite)
+    const { fd, created } = openCommitted(disk, path, committed, mayWrite)
+    const file = new AppendFile(disk, path, fd, committed, mayWrite)
+    file.#created = created
+    return file
   }
 
   /** A whole file that somebody else has written: nothing of it is committed yet. Throws the system's error. */
@@ -93,11 +61,11 @@ export class AppendFile implements AsyncDisposable {
 
   /** The length with what is still buffered. */
   get length(): number {
-    return this.#cut ?? this.#flushed + this.#buffered
+    return this.#cut ?? this.#flushed + this.#gathered.length
   }
   /** Whether a commit has to sync this file. */
   get dirty(): boolean {
-    return this.#dirty || this.#cut !== null || this.#writeback !== null || this.length !== this.#synced
+    return this.#dirty || this.#cut !== null || this.#behind.busy || this.length !== this.#synced
   }
   /** Whether its name is new in its folder since the last commit. */
   get created(): boolean {
@@ -112,20 +80,40 @@ export class AppendFile implements AsyncDisposable {
       this.#put(bytes)
       return
     }
-    if (this.#buffered + bytes.length > BUFFER) this.flush()
-    this.#room(this.#buffered + bytes.length).set(bytes, this.#buffered)
-    this.#buffered += bytes.length
+    if (!this.#gathered.fits(bytes.length)) this.flush()
+    this.#gathered.add(bytes)
+  }
+
+  /**
+   * Appends, and may return before the bytes are written: they are lent until `done` is called. `settled` has to come
+   * before anything but appending and `sync`. Where there is no `room`, it writes them itself.
+   */
+  writeBehind(bytes: Uint8Array, done: () => void): void {
+    this.#usable()
+    if (bytes.length >= BUFFER) {
+      this.#flushBehind()
+      return this.#putBehind(bytes, done)
+    }
+    if (!this.#gathered.fits(bytes.length)) this.#flushBehind()
+    this.#gathered.add(bytes)
+    done()
+  }
+  /** Null while there is room for more of `writeBehind`; else what to wait for before asking again. Never rejects. */
+  get room(): Promise<void> | null {
+    return this.#behind.room
+  }
+  /** Until nothing is under way in the background. Never rejects: the next call throws what went wrong. */
+  settled(): Promise<void> {
+    return this.#behind.settled()
   }
 
   /** Fills a hole: bytes reserved earlier, which nobody believes until the record closes them. */
   fill(at: number, bytes: Uint8Array): void {
     this.#usable()
     if (at + bytes.length > this.length) throw new RangeError(`fill beyond the end of ${this.path}`)
-    if (at >= this.#flushed && this.#buffer !== null) {
-      this.#buffer.set(bytes, at - this.#flushed)
-      return
-    }
+    if (at >= this.#flushed) return this.#gathered.put(bytes, at - this.#flushed)
     if (at + bytes.length > this.#flushed) this.flush()
+    this.#quiet()
     this.#mayWrite()
     this.#guard(() => writeFully(this.#disk, this.#handle(), bytes, at))
     this.#dirty = true
@@ -140,6 +128,7 @@ export class AppendFile implements AsyncDisposable {
     this.#usable()
     if (length > this.length) throw new RangeError(`rewind beyond the end of ${this.path}`)
     this.flush()
+    this.#quiet()
     if (length < this.#committed) {
       this.#cut = length
       return
@@ -168,11 +157,9 @@ export class AppendFile implements AsyncDisposable {
 
   /** Hands buffered bytes to the system; not durable. */
   flush(): void {
-    if (this.#failure !== null) throw this.#failure
-    if (this.#buffered === 0 || this.#buffer === null) return
-    const bytes = this.#buffer.subarray(0, this.#buffered)
-    this.#put(bytes)
-    this.#buffered = 0
+    if (this.#behind.failure !== null) throw this.#behind.failure
+    this.#put(this.#gathered.bytes)
+    this.#gathered.clear()
   }
 
   /**
@@ -182,8 +169,8 @@ export class AppendFile implements AsyncDisposable {
   async sync(): Promise<number> {
     this.flush()
     const length = this.length
-    if (this.#writeback !== null) await this.#writeback
-    if (this.#failure !== null) throw this.#failure
+    await this.#behind.settled()
+    if (this.#behind.failure !== null) throw this.#behind.failure
     if (this.#dirty && this.#fd !== null) {
       this.#dirty = false
       this.#sinceSync = 0
@@ -211,23 +198,26 @@ export class AppendFile implements AsyncDisposable {
   close(): void {
     const fd = this.#fd
     this.#fd = null
-    if (this.#buffer !== null) release(this.#buffer)
-    this.#buffer = null
-    this.#failure ??= new Error(`${this.path} is closed`)
+    this.#gathered.close()
+    this.#behind.failure ??= new Error(`${this.path} is closed`)
     if (fd === null) return
-    if (this.#writeback === null) return this.#disk.close(fd)
-    // A sync under way must not find its number given to another file, whose errors it would swallow.
-    this.#writeback.then(() => this.#disk.close(fd)).catch(() => 'the file is given up: nobody is left to be told')
+    if (!this.#behind.busy) return this.#disk.close(fd)
+    // What is under way must not find its number given to another file: it would write there.
+    this.#behind
+      .settled()
+      .then(() => this.#disk.close(fd))
+      .catch(() => 'the file is given up: nobody is left to be told')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#writeback
+    await this.#behind.settled()
     this.close()
   }
 
   #readable(at: number, length: number): number {
     this.#usable()
     if (at + length > this.#flushed) this.flush()
+    this.#quiet()
     return Math.max(0, Math.min(length, this.#flushed - at))
   }
   #fill(bytes: Uint8Array, at: number): void {
@@ -236,45 +226,47 @@ export class AppendFile implements AsyncDisposable {
     if (got < bytes.length) throw lost(this.path, at + bytes.length, at + got)
   }
 
-  /** The buffer, with room for `length` bytes. */
-  #room(length: number): Buffer {
-    const present = this.#buffer
-    if (present !== null && present.length >= length) return present
-    let size = present?.length ?? FIRST_BUFFER
-    while (size < length) size *= 4
-    const larger = Buffer.allocUnsafeSlow(size)
-    if (present !== null) {
-      larger.set(present.subarray(0, this.#buffered))
-      release(present)
-    }
-    this.#buffer = larger
-    return larger
+  #usable(): void {
+    if (this.#behind.failure !== null) throw this.#behind.failure
+    if (this.#cut !== null) throw new Error(`${this.path} was rewound: commit before going on`)
   }
 
-  #usable(): void {
-    if (this.#failure !== null) throw this.#failure
-    if (this.#cut !== null) throw new Error(`${this.path} was rewound: commit before going on`)
+  /** A piece that is still being written must not be read, cut, or written over. */
+  #quiet(): void {
+    if (this.#behind.writing) throw new Error(`${this.path} is being written to: wait until it has settled`)
   }
 
   #put(bytes: Uint8Array): void {
     if (bytes.length === 0) return
     this.#mayWrite()
     this.#guard(() => writeFully(this.#disk, this.#handle(), bytes, this.#flushed))
-    this.#flushed += bytes.length
-    this.#dirty = true
-    this.#sinceSync += bytes.length
-    if (this.#sinceSync >= WRITEBACK && this.#writeback === null) this.#beginWriteback()
+    this.#written(bytes.length)
   }
 
-  #beginWriteback(): void {
+  #putBehind(bytes: Uint8Array, done: () => void): void {
+    if (this.room !== null) {
+      this.#put(bytes)
+      return done()
+    }
+    this.#mayWrite()
+    this.#guard(() => this.#behind.write(this.#handle(), bytes, this.#flushed, done))
+    this.#written(bytes.length)
+  }
+
+  /** What was gathered goes to the background, memory and all. */
+  #flushBehind(): void {
+    if (this.#gathered.length === 0) return
+    const { bytes, back } = this.#gathered.lend()
+    this.#putBehind(bytes, back)
+  }
+
+  #written(length: number): void {
+    this.#flushed += length
+    this.#dirty = true
+    this.#sinceSync += length
+    if (this.#sinceSync < WRITEBACK || this.#behind.syncing) return
     this.#sinceSync = 0
-    this.#writeback = this.#disk.datasyncAsync(this.#handle()).then(
-      () => void (this.#writeback = null),
-      (error: unknown) => {
-        this.#writeback = null
-        this.#failure ??= error // remembered: the next call on this file throws it
-      },
-    )
+    this.#behind.sync(this.#handle())
   }
 
   #handle(): number {
@@ -294,7 +286,7 @@ export class AppendFile implements AsyncDisposable {
   }
 
   #fail(error: unknown): never {
-    this.#failure ??= error
+    this.#behind.failure ??= error
     throw error
   }
 }

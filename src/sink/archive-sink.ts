@@ -10,11 +10,12 @@ import type { EntryHead, EntryTotals, Format } from '../archive/format.ts'
 import type { Deflate } from '../engine/spec.ts'
 import type { Progress, StageContext, Steps } from '../engine/stage.ts'
 import type { Entry, SourceItem } from '../source/source.ts'
-import { Batcher } from './batcher.ts'
+import { Batcher, type Underway } from './batcher.ts'
 import { Directory } from './directory.ts'
 import { PartWriter } from './part-writer.ts'
-import { contentOf, Pipeline, type Room } from './pipeline.ts'
-import { readAhead, BLOCK, WHOLE_DIGEST } from './read-ahead.ts'
+import { Pipeline, type Room } from './pipeline.ts'
+import { readAhead } from './read-ahead.ts'
+import { BLOCK, WHOLE_DIGEST } from './read-blocks.ts'
 import { newSlot, pathKey, type OpenSlot, type SinkSlot } from './sink-slot.ts'
 import { Warm } from './warm.ts'
 import type { Sink, Taken } from './sink.ts'
@@ -68,7 +69,6 @@ export class ArchiveSink implements Sink {
       if (task === null) break
       this.#slot.applied++
       const progress = await this.#apply(task, taken)
-      contentOf(task)?.release()
       if (task.type === 'whole') discarded(ENTRY)
       warm.note(weightOf(task), this.#ctx.clock.mono())
       yield progress
@@ -104,20 +104,29 @@ export class ArchiveSink implements Sink {
         taken(task.item, null)
         return passed(task.item)
       case 'whole':
-        return this.#whole(task, task.content === null ? null : await task.content.packed, taken)
+        return this.#whole(task, task.content === null ? null : await this.#ready(task.content), taken)
       case 'begin':
         return this.#open(task)
       case 'block':
-        return this.#block(task.entry, await task.content.packed, task.length)
+        return this.#block(task, await this.#ready(task.content))
       case 'end':
-        return this.#close(task, taken)
+        await this.#parts.settled(this.#opened())
+        return this.#close(task, await task.digest(), taken)
       case 'abort':
+        if (this.#slot.open !== null) await this.#parts.settled(this.#slot.open)
         return this.#abort(task.why)
       case 'omit':
         taken(task.entry, { stored: false, reason: task.reason, message: task.message })
         this.#slot.attempts = 0
         return { step: 'packing', substep: nameOf(task.entry) }
     }
+  }
+
+  /** The result, once there is room to write it. */
+  async #ready(content: Underway): Promise<Packed> {
+    const packed = await content.packed
+    await this.#parts.room()
+    return packed
   }
 
   #whole(task: Extract<Task, { type: 'whole' }>, packed: Packed | null, taken: TakenBy): Progress {
@@ -128,7 +137,7 @@ export class ArchiveSink implements Sink {
     const bytes = this.#options.format.writer.head(totals)
     const place = this.#parts.reserve(bytes.length + BEHIND_HEAD)
     this.#parts.write(bytes)
-    this.#parts.write(data)
+    this.#parts.write(data, task.content?.release)
     this.#ctx.count({ bytesRead: size })
     this.#slot.attempts = 0
     this.#finishEntry({ ...totals, ...place })
@@ -151,18 +160,19 @@ export class ArchiveSink implements Sink {
     return { step: 'packing', substep: nameOf(entry) }
   }
 
-  #block(entry: Entry, packed: Packed, length: number): Progress {
+  #block({ entry, content, length }: Extract<Task, { type: 'block' }>, packed: Packed): Progress {
     const open = this.#opened()
-    this.#parts.write(packed.data)
+    const stored = packed.data.length
+    this.#parts.write(packed.data, content.release) // which may take the memory away
     if (open.identity.size > WHOLE_DIGEST) this.#ctx.file(this.#blocks()).write(packed.sha256)
     open.at += length
-    open.stored += packed.data.length
+    open.stored += stored
     open.crc = crcCombine(open.crc, packed.crc, length)
     this.#ctx.count({ bytesRead: length })
     return { step: 'packing', substep: `${nameOf(entry)} (${Math.floor((100 * open.at) / open.identity.size)} %)` }
   }
 
-  #close(task: Extract<Task, { type: 'end' }>, taken: TakenBy): Progress {
+  #close(task: Extract<Task, { type: 'end' }>, sha256: string | null, taken: TakenBy): Progress {
     const { entry, changed } = task
     const open = this.#opened()
     const mtimeNs = BigInt(open.identity.mtimeNs)
@@ -176,7 +186,7 @@ export class ArchiveSink implements Sink {
       this.#parts.fill({ part: open.part, offset: open.offset + patch.at }, patch.bytes)
     }
     this.#parts.unhold()
-    const digest = task.sha256 === null ? this.#blockDigest() : `sha256:${task.sha256}`
+    const digest = sha256 === null ? this.#blockDigest() : `sha256:${sha256}`
     this.#dropBlocks(open.identity.size)
     this.#slot.open = null
     this.#slot.attempts = 0

@@ -1,6 +1,6 @@
 import type { Codec, Packed, PackJob } from '../archive/codec.ts'
 import { release } from '../lib/release.ts'
-import { BufferPool } from './buffer-pool.ts'
+import { SharedPool } from '../lib/shared-pool.ts'
 
 /** Small files share a message to a helper: 67 µs a message would cost more than most of them. */
 const BATCH_BYTES = 256 << 10
@@ -9,7 +9,7 @@ const BLOCK = 1 << 20
 /** Something on its way through the codec. `release` once its result has been used: its memory is lent again. */
 export interface Underway {
   readonly packed: Promise<Packed>
-  release(): void
+  readonly release: () => void
 }
 
 interface Waiting {
@@ -21,6 +21,7 @@ interface Waiting {
 /** Memory that the files of one batch are read into; lent again when all of them are done. */
 interface Arena {
   readonly bytes: Buffer
+  readonly pool: SharedPool
   used: number
   files: number
   sent: boolean
@@ -31,8 +32,8 @@ interface Arena {
 /** Gathers small jobs into batches, and lends the memory that content is read into. */
 export class Batcher implements Disposable {
   readonly #codec: Codec
-  readonly #arenas = new BufferPool(BATCH_BYTES)
-  readonly #blocks = new BufferPool(BLOCK)
+  readonly #arenas = new SharedPool(BATCH_BYTES)
+  readonly #blocks = new SharedPool(BLOCK)
   readonly #promises = new Set<Promise<Packed>>()
   #waiting: Waiting[] = []
   #bytes = 0
@@ -71,19 +72,31 @@ export class Batcher implements Disposable {
 
   /** A block that is a batch of its own; `memory` is what `block` lent. */
   alone(job: PackJob, memory: Buffer): Underway {
+    return this.together([{ job, memory }])[0] ?? missing()
+  }
+
+  /** Blocks that are a batch of their own. */
+  together(blocks: readonly { readonly job: PackJob; readonly memory: Buffer }[]): Underway[] {
     this.flush()
-    let result: Packed | null = null
-    const packed = this.#codec.pack([job]).then(([first = missing()]) => {
-      // What was deflated is read no more: its memory is lent again before the result's turn has come.
-      if (first.data.buffer !== memory.buffer) this.#blocks.give(memory)
-      return (result = first)
+    const sent = this.#codec.pack(blocks.map(({ job }) => job))
+    let results: readonly Packed[] = []
+    let left = blocks.length
+    return blocks.map(({ memory }, i) => {
+      const packed = sent.then((all) => {
+        results = all
+        const own = all[i] ?? missing()
+        // What was deflated is read no more: its memory is lent again before the result's turn has come.
+        if (own.data.buffer !== memory.buffer) this.#blocks.give(memory)
+        return own
+      })
+      const done = (): void => {
+        if (results[i]?.data.buffer === memory.buffer) this.#blocks.give(memory)
+        if (--left > 0) return
+        // Small results may share their memory.
+        for (const { data } of results) release(data)
+      }
+      return { packed, release: done }
     })
-    const done = (): void => {
-      if (result === null) return
-      if (result.data.buffer === memory.buffer) this.#blocks.give(memory)
-      else release(result.data)
-    }
-    return { packed, release: done }
   }
 
   /** Somebody is about to wait for this result: its batch is sent if it still is being gathered. */
@@ -121,16 +134,17 @@ export class Batcher implements Disposable {
     const arena = this.#arena
     this.#arena = this.#newArena(size)
     arena.sent = true
-    if (arena.files === 0) this.#arenas.give(arena.bytes)
+    if (arena.files === 0) arena.pool.give(arena.bytes)
   }
   #newArena(size: number): Arena {
-    return { bytes: this.#arenas.take(Math.max(BATCH_BYTES, size)), used: 0, files: 0, sent: false, packed: [] }
+    const pool = size > BATCH_BYTES ? this.#blocks : this.#arenas
+    return { bytes: pool.take(size), pool, used: 0, files: 0, sent: false, packed: [] }
   }
   #done(arena: Arena): void {
     arena.files--
     if (arena.files > 0 || !arena.sent) return
     for (const { data } of arena.packed) if (data.buffer !== arena.bytes.buffer) release(data)
-    this.#arenas.give(arena.bytes)
+    arena.pool.give(arena.bytes)
   }
 }
 

@@ -21,6 +21,7 @@ export interface Place {
   readonly offset: number
 }
 
+const NOTHING = (): void => {}
 const nameOf = (part: number): string => `part-${part}`
 
 /**
@@ -33,6 +34,8 @@ export class PartWriter {
   readonly #state: PartState
   readonly #size: number
   readonly #keepFirst: boolean
+  /** The part being written, until another one is. */
+  #current: AppendFile | null = null
 
   /** `keepFirst`: the archive's beginning is a hole until all is written. */
   constructor(ctx: StageContext, state: PartState, size: number, keepFirst = false) {
@@ -47,7 +50,7 @@ export class PartWriter {
   }
   /** The part being written. */
   get current(): AppendFile {
-    return this.#ctx.file(nameOf(this.#state.part), 'out')
+    return (this.#current ??= this.#ctx.file(nameOf(this.#state.part), 'out'))
   }
   get here(): Place {
     return { part: this.#state.part, offset: this.current.length }
@@ -59,15 +62,27 @@ export class PartWriter {
     return this.here
   }
 
-  write(bytes: Uint8Array): void {
-    let at = 0
-    while (at < bytes.length) {
+  /** Waits until another piece can be begun in the background. */
+  async room(): Promise<void> {
+    for (let wait = this.current.room; wait !== null; wait = this.current.room) await wait
+  }
+  /** What is under way has to be written before a hole is filled and before the way back. Rejects with what went wrong. */
+  async settled(place: Place): Promise<void> {
+    await Promise.all([place.part, this.#state.part].map((part) => this.#ctx.file(nameOf(part), 'out').settled()))
+  }
+
+  /** The bytes are lent until `done` is called, which may be before this returns. */
+  write(bytes: Uint8Array, done: () => void = NOTHING): void {
+    this.#ctx.count({ bytesWritten: bytes.length })
+    if (this.free <= 0 && bytes.length > 0) this.next()
+    if (bytes.length <= this.free) return this.current.writeBehind(bytes, done)
+    for (let at = 0; at < bytes.length;) {
       if (this.free <= 0) this.next()
       const take = Math.min(this.free, bytes.length - at)
-      this.current.write(take === bytes.length ? bytes : bytes.subarray(at, at + take))
+      this.current.write(bytes.subarray(at, at + take))
       at += take
     }
-    this.#ctx.count({ bytesWritten: bytes.length })
+    done()
   }
 
   /** The part of `place` stays open until `unhold`: a hole in it will be filled. */
@@ -87,12 +102,14 @@ export class PartWriter {
   next(): void {
     this.#finish()
     this.#state.part++
+    this.#current = null
   }
 
   /** The archive is complete: the last part too. */
   finish(): void {
     this.unhold()
     this.#finish()
+    this.#current = null
     if (this.#keepFirst) this.#ctx.hand(nameOf(0), 'out')
   }
 
@@ -116,6 +133,7 @@ export class PartWriter {
     }
     this.#ctx.file(nameOf(place.part), 'out').rewind(place.offset)
     this.#state.part = place.part
+    this.#current = null
     this.#state.held = -1
     return last
   }

@@ -1,41 +1,18 @@
-import { createHash, type Hash } from 'node:crypto'
 import zlib from 'node:zlib'
 import { escapeName } from '../lib/entry-path.ts'
-import { sameIdentity, type Entry, type Identity, type OpenEntry, type SourceItem } from '../source/source.ts'
+import { sameIdentity, type Entry, type OpenEntry, type SourceItem } from '../source/source.ts'
 import type { Batcher, Underway } from './batcher.ts'
 import { pathKey } from './sink-slot.ts'
 import { fromSource, SourceFault } from './source-fault.ts'
+import { BLOCK, blocksOf, provenOrGrown, readBlock, type Begun, type ReadOptions } from './read-blocks.ts'
 import type { Task } from './task.ts'
 
-export const BLOCK = 1 << 20
-/** Up to here a digest is the SHA-256 of the whole content; above, of the SHA-256s of its blocks. */
-export const WHOLE_DIGEST = 16 << 20
 /** A file that changes under our eyes is read this often before it is left out. */
 const ATTEMPTS = 3
 /** Content that keeps more than this share at level 1 is stored. */
 const INCOMPRESSIBLE = 0.98
 /** Of each sample, by the size of the file. */
 const SAMPLE = { least: 4 << 10, most: 16 << 10, share: 1 / 256 }
-
-/** A large file that an earlier step has begun. */
-export interface Begun {
-  /** `pathKey` of it. */
-  readonly path: string
-  readonly identity: Identity
-  readonly at: number
-  readonly method: 'store' | 'deflate'
-  readonly attempts: number
-}
-
-export interface ReadOptions {
-  readonly level: number
-  readonly batcher: Batcher
-  readonly maxFile: number
-  readonly maxName: number
-  /** Larger files are stored. */
-  readonly deflateUpTo: number
-  readonly begun: Begun | null
-}
 
 /** Turns items into tasks, reading ahead of what is applied. */
 export async function* readAhead(
@@ -146,17 +123,6 @@ function readSmall(entry: Entry, batcher: Batcher, last: boolean): SmallFile | n
   }
 }
 
-/** False if nothing changed; true if it only grew and we may take what was there; else throws. */
-function provenOrGrown(open: OpenEntry, acceptGrowth: boolean): boolean {
-  try {
-    fromSource(() => open.prove())
-    return false
-  } catch (error) {
-    if (acceptGrowth && error instanceof SourceFault && fromSource(() => open.grown())) return true
-    throw error
-  }
-}
-
 /** Blocks of a large file, from the start or from where an earlier step left off. */
 async function* largeFile(
   entry: Entry,
@@ -206,49 +172,6 @@ async function* readLarge(
   } finally {
     open.close()
   }
-}
-
-interface BlockOrder {
-  readonly from: number
-  readonly method: 'store' | 'deflate'
-  readonly options: ReadOptions
-}
-
-async function* blocksOf(entry: Entry, open: OpenEntry, order: BlockOrder): AsyncGenerator<Task, void, undefined> {
-  const { size } = open.identity
-  const hash = size <= WHOLE_DIGEST ? prefixHash(open, order.from) : null
-  const { batcher, level } = order.options
-  for (let at = order.from; at < size; at += BLOCK) {
-    const length = Math.min(BLOCK, size - at)
-    const memory = batcher.block(length)
-    const bytes = memory.subarray(0, length)
-    readBlock(open, bytes, at)
-    hash?.update(bytes)
-    const stored = order.method === 'store'
-    const job = { bytes, mode: stored ? 'whole' : 'block', level: stored ? 0 : level } as const
-    const content = batcher.alone(hash === null ? job : { ...job, sha256: false }, memory)
-    content.packed.catch(() => 'thrown where the block is applied')
-    yield { type: 'block', entry, content, length }
-  }
-  const changed = provenOrGrown(open, true)
-  yield { type: 'end', entry, sha256: hash?.digest('hex') ?? null, changed }
-}
-
-function readBlock(open: OpenEntry, bytes: Uint8Array, at: number): void {
-  const got = fromSource(() => open.read(bytes, bytes.length, at))
-  if (got < bytes.length) throw new SourceFault('changed', 'it shrank while it was read')
-}
-
-/** node:crypto cannot save a hash's state; up to 16 MiB reading the beginning again is cheaper than a slower hash. */
-function prefixHash(open: OpenEntry, upTo: number): Hash {
-  const hash = createHash('sha256')
-  const buffer = Buffer.allocUnsafe(BLOCK)
-  for (let at = 0; at < upTo; at += BLOCK) {
-    const piece = buffer.subarray(0, Math.min(BLOCK, upTo - at))
-    readBlock(open, piece, at)
-    hash.update(piece)
-  }
-  return hash
 }
 
 /** Store what does not shrink: samples from all over the file, deflated as one. */

@@ -1,6 +1,9 @@
 import type { Underway } from './batcher.ts'
 import type { Entry, Identity, OmitReason, SourceItem } from '../source/source.ts'
 
+/** The SHA-256 of a file's content in hex, once all of it was packed; null: only its blocks have digests. */
+export type Digest = () => Promise<string | null>
+
 /**
  * What the sink does with items, cut into pieces that are prepared ahead and applied in order. A task
  * in preparation has touched nothing but the source: it can be thrown away at any time.
@@ -19,7 +22,7 @@ export type Task =
   /** A large file: a header with holes, its blocks, and the end that fills them. */
   | { readonly type: 'begin'; readonly entry: Entry; readonly identity: Identity; readonly method: 'store' | 'deflate' }
   | { readonly type: 'block'; readonly entry: Entry; readonly content: Underway; readonly length: number }
-  | { readonly type: 'end'; readonly entry: Entry; readonly sha256: string | null; readonly changed: boolean }
+  | { readonly type: 'end'; readonly entry: Entry; readonly digest: Digest; readonly changed: boolean }
   /** The large file begun cannot be finished as it was: back to its header. */
   | { readonly type: 'abort'; readonly why: string }
   /** The entry is given up. */

@@ -2,6 +2,7 @@ import zlib from 'node:zlib'
 import { BackupError } from '../lib/errors.ts'
 import { release } from '../lib/release.ts'
 import { WarmHash, hashStart } from '../lib/resumable-hash.ts'
+import { SharedPool } from '../lib/shared-pool.ts'
 import type { Codec } from '../archive/codec.ts'
 import { unpackEntry } from '../archive/unpack-entry.ts'
 import type { ArchiveEntry } from '../archive/format.ts'
@@ -9,7 +10,7 @@ import type { ArchiveReader, RawBlock, Restart } from '../archive/reader.ts'
 import type { PartSource } from '../archive/parts.ts'
 import type { StageContext, Steps } from '../engine/stage.ts'
 import { WarmContent } from './restore/warm-content.ts'
-import { Expected, Prover, wrong, type ProveSlot } from './prover.ts'
+import { Expected, Prover, READ, wrong, type ProveSlot } from './prover.ts'
 import type { FinishedPart } from './verify.ts'
 
 export interface ProveTools {
@@ -18,7 +19,6 @@ export interface ProveTools {
   open(ctx: StageContext, parts: readonly FinishedPart[]): { bytes: PartSource; reader: ArchiveReader }
 }
 
-const READ = 1 << 20
 /** Blocks read together, however small: what is known of each would come to more than its content. */
 const BLOCKS = 1024
 const START: Restart = { stored: 0, plain: 0 }
@@ -52,9 +52,9 @@ async function* prove(
 ): Steps {
   const slot = ctx.slot<ProveSlot>('prove', () => ({ part: 0, hash: hashStart(), entry: 0, at: START, crc: 0 }))
   const open = ctx.keep('prove-open', () => new Opened(tools, ctx, parts))
-  const hash = ctx.keep('prove-hash', () => new WarmHash())
+  const hash = ctx.keep('prove-hash', () => new WarmHash(() => tools.codec.hash(bytesOf(parts))))
   const expected = new Expected(ctx, open.reader)
-  const prover = new Prover({ slot, parts, bytes: open.bytes, hash, expected, done })
+  const prover = new Prover({ slot, parts, bytes: open.bytes, hash, memory: open.memory, expected, done })
   for (let uncut = inside(open.reader, slot); ;) {
     for (const entry of uncut) yield* proveAlone(tools, ctx, open.reader, entry, slot, prover)
     const failed = yield* proveBatches(tools, open.reader, slot, prover)
@@ -194,6 +194,7 @@ async function orNull<T>(unpacked: Promise<T>): Promise<T | null> {
 class Opened implements Disposable {
   readonly bytes: PartSource
   readonly reader: ArchiveReader
+  readonly memory = new SharedPool(READ)
 
   constructor(tools: ProveTools, ctx: StageContext, parts: readonly FinishedPart[]) {
     const { bytes, reader } = tools.open(ctx, parts)
@@ -203,5 +204,8 @@ class Opened implements Disposable {
   [Symbol.dispose](): void {
     this.reader[Symbol.dispose]()
     this.bytes[Symbol.dispose]()
+    this.memory[Symbol.dispose]()
   }
 }
+
+const bytesOf = (parts: readonly FinishedPart[]): number => parts.reduce((sum, { size }) => sum + size, 0)

@@ -2,6 +2,7 @@ import { BackupError } from '../lib/errors.ts'
 import { displayName } from '../lib/entry-path.ts'
 import { discarded } from '../lib/scavenge.ts'
 import { hashStart, type HashPosition, type WarmHash } from '../lib/resumable-hash.ts'
+import type { SharedPool } from '../lib/shared-pool.ts'
 import { crcCombine } from '../archive/crc.ts'
 import type { ArchiveEntry } from '../archive/format.ts'
 import type { PartSource } from '../archive/parts.ts'
@@ -12,7 +13,7 @@ import type { StageContext } from '../engine/stage.ts'
 import type { FinishedPart } from './verify.ts'
 
 /** How much is hashed at a time. Bytes. */
-const READ = 1 << 20
+export const READ = 1 << 20
 /** What the objects about one entry and its content, if it is small, come to. Bytes. */
 const ENTRY = 8 << 10
 const START: Restart = { stored: 0, plain: 0 }
@@ -59,6 +60,8 @@ interface ProverParts {
   readonly parts: readonly FinishedPart[]
   readonly bytes: PartSource
   readonly hash: WarmHash
+  /** What is hashed is read into it: pieces of `READ`. */
+  readonly memory: SharedPool
   readonly expected: Expected
   readonly done: (sha256: string[]) => void
 }
@@ -68,15 +71,17 @@ export class Prover {
   readonly #parts: readonly FinishedPart[]
   readonly #bytes: PartSource
   readonly #hash: WarmHash
+  readonly #memory: SharedPool
   readonly #expected: Expected
   readonly #done: (sha256: string[]) => void
   readonly #total: number
 
-  constructor({ slot, parts, bytes, hash, expected, done }: ProverParts) {
+  constructor({ slot, parts, bytes, hash, memory, expected, done }: ProverParts) {
     this.#slot = slot
     this.#parts = parts
     this.#bytes = bytes
     this.#hash = hash
+    this.#memory = memory
     this.#expected = expected
     this.#done = done
     this.#total = parts.reduce((sum, part) => sum + part.size, 0)
@@ -105,17 +110,27 @@ export class Prover {
       if (part === undefined || start === undefined) return
       await this.#hash.resume(part.name, slot.hash)
       if (slot.hash.offset < part.size) {
-        const piece = this.#bytes.peek(start + slot.hash.offset, Math.min(READ, part.size - slot.hash.offset))
-        if (piece.length === 0)
-          throw new BackupError('VERIFY_FAILED', `${part.path} ends before its ${part.size} bytes`)
-        this.#hash.update(slot.hash, piece)
-        left -= piece.length
+        left -= await this.#hashPiece(part, start)
         if (slot.hash.offset < part.size) continue
       }
-      this.#done([this.#hash.digest()])
+      const sha256 = await this.#hash.digest()
+      if (sha256 === null) continue // its thread is gone: begun again
+      this.#done([sha256])
       slot.part++
       slot.hash = hashStart()
     }
+  }
+
+  /** Hashes the next piece of a part that begins at `start`; returns its length. */
+  async #hashPiece(part: FinishedPart, start: number): Promise<number> {
+    const position = this.#slot.hash
+    for (let wait = this.#hash.room; wait !== null; wait = this.#hash.room) await wait
+    const memory = this.#memory.take(READ)
+    const wanted = memory.subarray(0, Math.min(READ, part.size - position.offset))
+    const piece = this.#bytes.readInto(wanted, start + position.offset)
+    if (piece.length === 0) throw new BackupError('VERIFY_FAILED', `${part.path} ends before its ${part.size} bytes`)
+    this.#hash.update(position, piece, () => this.#memory.give(memory))
+    return piece.length
   }
 
   /** Compares each entry's CRC once its last block is there. */

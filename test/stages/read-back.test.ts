@@ -123,7 +123,7 @@ describe('an archive of empty entries', () => {
     const nothing = (): Buffer => Buffer.alloc(0)
     const bytes: PartSource = {
       ...{ size: 0, partOffsets: [], names: [], missing: [] },
-      ...{ read: nothing, peek: nothing, [Symbol.dispose]: () => undefined },
+      ...{ read: nothing, peek: nothing, readInto: nothing, [Symbol.dispose]: () => undefined },
     }
     using codec = createCodec({ threads: 0 })
     const ctx = new MemoryWork().open()

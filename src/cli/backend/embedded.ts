@@ -6,6 +6,7 @@ import type { JobView } from '../../engine/job.ts'
 import { documentOf, importable } from '../../engine/profile-document.ts'
 import { complaintOf, overridesSchema } from '../../engine/profile-schema.ts'
 import { BackupError } from '../../lib/errors.ts'
+import type { Thread } from '../../lib/thread.ts'
 import type { Backend, JobState, ProfileData, ProfileStore, StartRequest, StepRequest } from '../backend.ts'
 import { defined } from '../session.ts'
 import { localAccounts, noteLocal, type AccountStore } from './accounts.ts'
@@ -46,8 +47,9 @@ export class EmbeddedBackend implements Backend {
     }
   }
 
-  static async open(dataDir: string, reach: readonly string[]): Promise<EmbeddedBackend> {
-    return new EmbeddedBackend(await createApp({ dataDir }), reach)
+  /** `stepThread`: as in `AppOptions`. */
+  static async open(dataDir: string, reach: readonly string[], stepThread?: Thread): Promise<EmbeddedBackend> {
+    return new EmbeddedBackend(await createApp({ dataDir, ...defined({ stepThread }) }), reach)
   }
 
   async start(request: StartRequest): Promise<JobState> {

@@ -35,7 +35,7 @@ export function addStep(program: Command, session: Session): void {
 }
 
 async function step(session: Session, command: Command, ref: parse.JobRef, options: StepOptions): Promise<void> {
-  await using backend = await session.open(command)
+  await using backend = await session.open(command, { steps: true })
   const pacing = options.slice === undefined ? undefined : pacingOf(options.slice)
   const number = await numberOf(backend, ref)
   const state = await backend.step(number, defined({ expect: options.expect, pacing }))

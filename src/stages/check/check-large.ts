@@ -46,7 +46,7 @@ async function* readThrough(
   try {
     for (;;) {
       const next = await pieces.next()
-      if (next.done === true) return check.finish()
+      if (next.done === true) return await check.finish()
       check.take(next.value)
       if (next.value.owned) release(next.value.bytes)
       warm.keep(entry.index, check.at, pieces)
@@ -111,11 +111,11 @@ class LargeCheck {
     this.#blocks.save(this.#ctx.file(CHECK_FILES.blocks(open.index)))
   }
 
-  finish(): Fault | null {
+  async finish(): Promise<Fault | null> {
     if (this.#open.plain !== this.#item.entry.size) {
       return { kind: 'damaged', message: 'the content is shorter than announced' }
     }
-    const whole = this.#whole === null ? null : `sha256:${this.#whole.digest()}`
+    const whole = this.#whole === null ? null : `sha256:${await this.#whole.digest()}`
     return contentFault(this.#item, this.#open.crc, whole ?? this.#blocks?.digest() ?? null)
   }
 

@@ -43,7 +43,8 @@ async function hashOn(ctx: StageContext, slot: CheckSlot, part: Expected): Promi
     const got = readFully(ctx.disk, file, buffer, buffer.length, slot.hash.offset)
     warm.update(slot.hash, buffer.subarray(0, got))
     if (slot.hash.offset < part.size && got > 0) return false
-    if (warm.digest() !== part.sha256) noteDamage(ctx, part.name, 'its SHA-256 is not the one that was recorded')
+    if ((await warm.digest()) !== part.sha256)
+      noteDamage(ctx, part.name, 'its SHA-256 is not the one that was recorded')
     return true
   } catch (error) {
     if (errnoOf(error) !== 'EIO') throw error
