@@ -110,10 +110,8 @@ export class ArchiveSink implements Sink {
       case 'block':
         return this.#block(task, await this.#ready(task.content))
       case 'end':
-        await this.#parts.settled(this.#opened())
         return this.#close(task, await task.digest(), taken)
       case 'abort':
-        if (this.#slot.open !== null) await this.#parts.settled(this.#slot.open)
         return this.#abort(task.why)
       case 'omit':
         taken(task.entry, { stored: false, reason: task.reason, message: task.message })
@@ -172,7 +170,7 @@ export class ArchiveSink implements Sink {
     return { step: 'packing', substep: `${nameOf(entry)} (${Math.floor((100 * open.at) / open.identity.size)} %)` }
   }
 
-  #close(task: Extract<Task, { type: 'end' }>, sha256: string | null, taken: TakenBy): Progress {
+  async #close(task: Extract<Task, { type: 'end' }>, sha256: string | null, taken: TakenBy): Promise<Progress> {
     const { entry, changed } = task
     const open = this.#opened()
     const mtimeNs = BigInt(open.identity.mtimeNs)
@@ -183,7 +181,7 @@ export class ArchiveSink implements Sink {
     const head = { ...headOf(entry, mtimeNs), size: open.identity.size, method: open.method }
     const totals: EntryTotals = { ...head, crc: open.crc, stored: open.stored, part: open.part, offset: open.offset }
     for (const patch of this.#options.format.writer.patches(totals)) {
-      this.#parts.fill({ part: open.part, offset: open.offset + patch.at }, patch.bytes)
+      await this.#parts.fill({ part: open.part, offset: open.offset + patch.at }, patch.bytes)
     }
     this.#parts.unhold()
     const digest = sha256 === null ? this.#blockDigest() : `sha256:${sha256}`
@@ -196,13 +194,13 @@ export class ArchiveSink implements Sink {
   }
 
   /** Back to where the open entry began (law 4); the barrier cuts the parts. */
-  #abort(why: string): Progress {
+  async #abort(why: string): Promise<Progress> {
     const { open } = this.#slot
     if (open === null) return { step: 'packing' }
     const name = open.path.startsWith('sha256:') ? open.path : escapeName(Buffer.from(open.path, 'base64'))
     this.#ctx.log('info', `${name} is begun again: ${why}`)
     this.#ctx.count({ bytesRead: -open.at })
-    this.#slot.removeTo = this.#parts.rewind({ part: open.part, offset: open.offset })
+    this.#slot.removeTo = await this.#parts.rewind({ part: open.part, offset: open.offset })
     this.#slot.attempts = open.attempts
     this.#slot.open = null
     this.#dropBlocks(open.identity.size)

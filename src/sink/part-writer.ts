@@ -66,11 +66,6 @@ export class PartWriter {
   async room(): Promise<void> {
     for (let wait = this.current.room; wait !== null; wait = this.current.room) await wait
   }
-  /** What is under way has to be written before a hole is filled and before the way back. Rejects with what went wrong. */
-  async settled(place: Place): Promise<void> {
-    await Promise.all([place.part, this.#state.part].map((part) => this.#ctx.file(nameOf(part), 'out').settled()))
-  }
-
   /** The bytes are lent until `done` is called, which may be before this returns. */
   write(bytes: Uint8Array, done: () => void = NOTHING): void {
     this.#ctx.count({ bytesWritten: bytes.length })
@@ -89,8 +84,11 @@ export class PartWriter {
   hold(place: Place): void {
     this.#state.held = place.part
   }
-  fill(place: Place, bytes: Uint8Array): void {
-    this.#ctx.file(nameOf(place.part), 'out').fill(place.offset, bytes)
+  /** What is under way is waited for: it might be written after this. */
+  async fill(place: Place, bytes: Uint8Array): Promise<void> {
+    const file = this.#ctx.file(nameOf(place.part), 'out')
+    await file.settled()
+    file.fill(place.offset, bytes)
   }
   unhold(): void {
     const { held, part } = this.#state
@@ -125,8 +123,9 @@ export class PartWriter {
   }
 
   /** Back to `place`: what came after it never happened. The caller yields a barrier, then calls `removeAfter`. */
-  rewind(place: Place): number {
+  async rewind(place: Place): Promise<number> {
     const last = this.#state.part
+    await this.#ctx.file(nameOf(place.part), 'out').settled()
     if (last > place.part) {
       this.#ctx.hand(nameOf(last), 'out')
       this.#ctx.file('parts').rewind(place.part * LINE)

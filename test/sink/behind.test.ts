@@ -26,10 +26,15 @@ function filled(): MemoryDisk {
 const base = filled()
 
 /** Steps until the job has ended or `enough` says so. */
-async function backUp(disk: Disk, partSize: number, enough: () => boolean = () => false): Promise<JobView> {
+async function backUp(disk: Disk, [format, partSize]: Kind, enough: () => boolean = () => false): Promise<JobView> {
   await using app = await createApp({ dataDir: '/data', disk, clock: CLOCK, inline: true, threads: 0 })
   const { jobs } = await app.engine.list({})
-  const spec = sampleSpec({ sources: [{ type: 'directory', path: '/source', xattrs: false }], level: 1, partSize })
+  const spec = sampleSpec({
+    sources: [{ type: 'directory', path: '/source', xattrs: false }],
+    level: 1,
+    format,
+    partSize,
+  })
   const known = jobs[0]?.number
   let job = known === undefined ? await app.engine.start({ kind: 'backup', spec }) : await app.engine.get(known)
   for (let step = 0; step < 50 && !isEnded(job) && !enough(); step++) job = await app.engine.step(job.number)
@@ -44,16 +49,24 @@ const archiveOn = (disk: MemoryDisk): Buffer[] =>
     .toSorted()
     .map((name) => contentOf(disk, `/out/${name}`))
 
+type Kind = readonly [format: 'zip' | 'jpa', partSize: number]
+const KINDS: Kind[] = [
+  ['zip', 0],
+  ['zip', 3_000_000],
+  ['jpa', 0],
+  ['jpa', 3_000_000],
+]
+
 /** All but the summary at the end, which tells when the job was started. */
 const content = (parts: Buffer[]): Buffer => Buffer.concat(parts).subarray(0, 8 * MIB)
 
-describe.each([0, 3_000_000])('parts of %d bytes written in the background', (partSize) => {
+describe.each(KINDS)('%s in parts of %d bytes, written in the background', (...kind) => {
   test('are whole before they are filled, synced, cut or closed', async () => {
     const plain = base.clone()
-    expect((await backUp(plain, partSize)).status).toBe('completed')
+    expect((await backUp(plain, kind)).status).toBe('completed')
     const inner = base.clone()
     const slow = slowDisk(inner)
-    expect((await backUp(slow.disk, partSize)).status).toBe('completed')
+    expect((await backUp(slow.disk, kind)).status).toBe('completed')
     expect(slow.early).toEqual([])
     expect(slow.most).toBeGreaterThanOrEqual(2)
     expect(inner.openDescriptors).toBe(0)
@@ -62,14 +75,14 @@ describe.each([0, 3_000_000])('parts of %d bytes written in the background', (pa
 
   test('that fail end the step, and the next one makes everything good', async () => {
     const plain = base.clone()
-    await backUp(plain, partSize)
+    await backUp(plain, kind)
     for (let fail = 1; fail < 16; fail += 3) {
       const inner = base.clone()
       const slow = slowDisk(inner, fail)
-      const stopped = await backUp(slow.disk, partSize, () => slow.failed)
+      const stopped = await backUp(slow.disk, kind, () => slow.failed)
       expect([slow.failed, stopped.status], `write ${fail}`).toEqual([true, 'running'])
       expect(slow.early).toEqual([])
-      expect((await backUp(slow.disk, partSize)).status).toBe('completed')
+      expect((await backUp(slow.disk, kind)).status).toBe('completed')
       expect(content(archiveOn(inner)).equals(content(archiveOn(plain)))).toBe(true)
     }
   })
