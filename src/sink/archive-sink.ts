@@ -110,7 +110,6 @@ export class ArchiveSink implements Sink {
       case 'block':
         return this.#block(task, await this.#ready(task.content))
       case 'end':
-        await this.#parts.settled(this.#opened())
         return this.#close(task, await task.digest(), taken)
       case 'abort':
         if (this.#slot.open !== null) await this.#parts.settled(this.#slot.open)
@@ -172,7 +171,7 @@ export class ArchiveSink implements Sink {
     return { step: 'packing', substep: `${nameOf(entry)} (${Math.floor((100 * open.at) / open.identity.size)} %)` }
   }
 
-  #close(task: Extract<Task, { type: 'end' }>, sha256: string | null, taken: TakenBy): Progress {
+  async #close(task: Extract<Task, { type: 'end' }>, sha256: string | null, taken: TakenBy): Promise<Progress> {
     const { entry, changed } = task
     const open = this.#opened()
     const mtimeNs = BigInt(open.identity.mtimeNs)
@@ -182,6 +181,7 @@ export class ArchiveSink implements Sink {
     }
     const head = { ...headOf(entry, mtimeNs), size: open.identity.size, method: open.method }
     const totals: EntryTotals = { ...head, crc: open.crc, stored: open.stored, part: open.part, offset: open.offset }
+    await this.#parts.settled(open) // not sooner: even two bytes may send what was gathered to the background
     for (const patch of this.#options.format.writer.patches(totals)) {
       this.#parts.fill({ part: open.part, offset: open.offset + patch.at }, patch.bytes)
     }

@@ -46,7 +46,7 @@ export class Directory {
       discarded(4 * COPY) // each record is an object or two
       yield { step: 'writing the directory', done: closing.at, total: file.length }
     }
-    this.#end(closing)
+    await this.#end(closing)
     // A barrier: what reads the parts next reads them from the disk, whole.
     yield { step: 'the archive is complete', durable: true }
   }
@@ -83,7 +83,7 @@ export class Directory {
     return at
   }
 
-  #end(closing: ClosingSlot): void {
+  async #end(closing: ClosingSlot): Promise<void> {
     const { writer } = this.#format
     const before = this.#parts.here.part
     const place = this.#parts.reserve(writer.ending)
@@ -101,7 +101,9 @@ export class Directory {
       split: this.#partSize > 0,
     }
     this.#parts.write(writer.epilogue(totals))
-    for (const patch of writer.finish(totals)) this.#parts.fill({ part: 0, offset: patch.at }, patch.bytes)
+    const patches = writer.finish(totals)
+    if (patches.length > 0) await this.#parts.settled({ part: 0, offset: 0 })
+    for (const patch of patches) this.#parts.fill({ part: 0, offset: patch.at }, patch.bytes)
     this.#parts.finish()
     this.#ctx.drop('directory')
     closing.done = true
