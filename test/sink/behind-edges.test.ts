@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { BackupSpec } from '../../src/engine/spec.ts'
 import { sample } from '../archive/build.ts'
 import { putFile } from '../helpers/disk-tree.ts'
+import { faultDisk } from '../helpers/fault-disk.ts'
 import { MemoryDisk } from '../helpers/memory-disk.ts'
 import { slowDisk } from '../helpers/slow-disk.ts'
 import { entriesOf, partsOf, runWhole, sinkWorld, type SinkWorld } from './sink-world.ts'
@@ -51,4 +52,19 @@ describe('a hole is filled only when nothing is being written any more', () => {
       await packedSlowly(files(length + MIB + by - end), {})
     },
   )
+})
+
+test.each([0, 3_000_000])('the way back waits too: the fifth block fails, parts of %d bytes', async (partSize) => {
+  const disk = source({ a: sample(MIB, 'noise', 1), b: sample(5 * MIB, 'noise', 2), c: sample(100, 'text', 3) })
+  const faulty = faultDisk(disk, {
+    counts: ({ name, path }) => name === 'read' && path.endsWith('/b'),
+    at: 5,
+    fault: { kind: 'error', code: 'EIO', sticky: true },
+  })
+  const slow = slowDisk(faulty)
+  const world = sinkWorld(disk, { level: 0, partSize }, slow.disk)
+  await runWhole(world)
+  expect(slow.early).toEqual([])
+  const entries = await entriesOf(world.work)
+  expect(['a', 'b', 'c'].filter((name) => entries.has(`source/${name}`))).toEqual(['a', 'c'])
 })
