@@ -47,7 +47,7 @@ export interface AppOptions {
   readonly leaseGraceMs?: number
   /** Steps run in this thread instead of a worker: tests, and short-lived programs. */
   readonly inline?: boolean
-  /** A thread that was started ahead, by `startStepThread`: the first one used. */
+  /** A thread that was started ahead, by `startStepThread`: the first one used, if it still lives. It ends with the app. */
   readonly stepThread?: Thread
   /** What hashing a password costs; default as `access/password.ts` says. */
   readonly passwordCost?: PasswordCost
@@ -169,11 +169,20 @@ const threadedShelf = (): Shelf => new ThreadedShelf(threadEntry('contents-loop'
 function threadedSteps(data: ThreadData, ahead: Thread | null): StepRunner {
   let next = ahead
   const start = (): Thread => {
-    const thread = next ?? startStepThread()
+    // One that has ended has no number any more, and would take messages without a word.
+    const thread = next === null || next.threadId < 0 ? startStepThread() : next
     next = null
     return thread
   }
-  return new WorkerRunner({ start, data, threads: STEP_THREADS, clock: systemClock })
+  const runner = new WorkerRunner({ start, data, threads: STEP_THREADS, clock: systemClock })
+  return {
+    run: (order) => runner.run(order),
+    prepare: () => runner.prepare(),
+    interrupt: (number) => runner.interrupt(number),
+    async close() {
+      await Promise.all([runner.close(), next?.terminate()])
+    },
+  }
 }
 
 function catalogueFor(disk: Disk, dataDir: string): Catalogue {

@@ -16,5 +16,7 @@ export function startStepThread(): Thread {
     resourceLimits: { maxOldGenerationSizeMb: HEAP, maxYoungGenerationSizeMb: YOUNG },
   })
   thread.unref()
+  // Until somebody uses it nobody listens, and an error without a listener would end the process.
+  thread.on('error', () => 'its end says enough')
   return thread
 }

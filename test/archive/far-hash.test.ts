@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { createCodec, type Codec } from '../../src/archive/codec.ts'
+import type { Helper } from '../../src/archive/codec-helper.ts'
+import { HelpersHash } from '../../src/archive/far-hash.ts'
+import { BackupError } from '../../src/lib/errors.ts'
 import { hashStart, WarmHash, type FarHash } from '../../src/lib/resumable-hash.ts'
 import { SharedPool } from '../../src/lib/shared-pool.ts'
 import { seeded } from '../helpers/random.ts'
@@ -80,6 +83,38 @@ describe('a hash that a helper takes', () => {
     await warm.resume('part', position)
     expect(position).toEqual({ offset: 0, state: null, exportable: true })
     expect(await hashAll(warm, position)).toBe(sha256(data))
+  })
+
+  it('is lost with its thread even where nothing was under way', async () => {
+    const codec = createCodec({ threads: 1 })
+    const hash = farHash(codec)
+    const position = hashStart()
+    const warm = new WarmHash(() => hash)
+    await warm.resume('part', position)
+    warm.update(position, data.subarray(0, MIB))
+    for (let wait = hash.room; wait !== null; wait = hash.room) await wait
+    await codec.pack([{ bytes: data.subarray(0, 9), mode: 'whole', level: 0 }]) // behind it
+    codec[Symbol.dispose]()
+    expect(hash.lost).toBe(true)
+    expect(await hashAll(warm, position)).toBe(sha256(data))
+  })
+
+  it('is lost when a piece of it could not be taken, whatever comes of the others', async () => {
+    const answers: (() => void)[] = []
+    const send: Helper['send'] = ({ settle }) => {
+      const id = answers.length
+      const failure = id === 0 ? new BackupError('INTERNAL', 'no memory').toRecord() : null
+      const result = { data: null, method: 'store', crc: 0, sha256: Buffer.alloc(32, id) } as const
+      answers.push(() => settle({ id, buffer: null, results: failure === null ? [result] : [], error: failure }))
+    }
+    const hash = new HelpersHash({ alive: true, send } as unknown as Helper)
+    let back = 0
+    hash.update(data.subarray(0, MIB), () => void back++)
+    hash.update(data.subarray(MIB, 2 * MIB), () => void back++)
+    const digest = hash.digest()
+    for (const answer of answers) answer()
+    expect(await digest).toBeNull()
+    expect([hash.lost, back]).toEqual([true, 2])
   })
 
   it('that nobody asks for any more is forgotten', async () => {

@@ -3,7 +3,9 @@ import type { Disk } from '../../src/lib/disk.ts'
 /** A disk on which background writes take a while, and which remembers handles closed under them. */
 export interface SlowDisk {
   readonly disk: Disk
-  /** Most background writes under way at once. */
+  /** Background writes under way. */
+  readonly now: number
+  /** Most of them at once. */
   readonly most: number
   /** Descriptors that were closed, synced or cut while a background write on them was under way. */
   readonly early: readonly string[]
@@ -62,6 +64,9 @@ export function slowDisk(inner: Disk, fail = 0): SlowDisk {
   return {
     disk,
     early,
+    get now() {
+      return now
+    },
     get failed() {
       return failed
     },

@@ -10,6 +10,11 @@ export async function openBackend(reach: Reach, steps: boolean): Promise<Backend
   }
   // The thread loads what it needs while this one does: that halves the time until the first step.
   const stepThread = steps ? startStepThread() : undefined
-  const { EmbeddedBackend } = await import('./embedded.ts')
-  return EmbeddedBackend.open(reach.dataDir, reach.options, stepThread)
+  try {
+    const { EmbeddedBackend } = await import('./embedded.ts')
+    return await EmbeddedBackend.open(reach.dataDir, reach.options, stepThread)
+  } catch (error) {
+    await stepThread?.terminate()
+    throw error
+  }
 }
