@@ -15,6 +15,8 @@ export class Outlook implements Disposable {
   readonly #own: ReadonlySet<string>
   /** Null: nothing is there (a new target is absent or empty). */
   readonly #tree: TargetTree | null
+  /** What was found missing last: all below it is missing, too. */
+  #missing: Gone | null = null
   /** The folder asked about last. */
   #writable: { readonly folder: Folder; readonly may: boolean } | null = null
 
@@ -30,10 +32,11 @@ export class Outlook implements Disposable {
     if (this.#tree === null) return 'new'
     const parent = components.slice(0, -1)
     try {
-      if (entry.kind === 'dir' && this.#open(this.#tree, components) !== null) return 'new'
-      const folder = this.#open(this.#tree, parent)
-      if (!this.#mayWrite(folder ?? this.#nearest(this.#tree, parent))) return SHUT
-      if (folder === null || entry.kind === 'dir') return 'new'
+      const gone = this.#gone(this.#tree, entry.kind === 'dir' ? components : parent)
+      if (gone !== null) return gone.shut ? SHUT : 'new'
+      if (entry.kind === 'dir') return 'new' // it is there, and stays
+      const { folder } = this.#tree.open(parent, false)
+      if (!this.#mayWrite(folder)) return SHUT
       const leaf = components.at(-1) ?? Buffer.alloc(0)
       const { disk } = this.#ctx
       const there =
@@ -51,22 +54,24 @@ export class Outlook implements Disposable {
     return isMissing(() => this.#tree?.open(components, false)) ? 'missing' : 'other'
   }
 
-  /** Null if it is missing. ENTRY_REFUSED where a link or something else stands in the way. */
+  /** Null if the folder is there. ENTRY_REFUSED where a link or something else stands in the way. */
+  #gone(tree: TargetTree, components: readonly Buffer[]): Gone | null {
+    if (this.#missing !== null && startsWith(components, this.#missing.path)) return this.#missing
+    if (this.#open(tree, components) !== null) return null
+    let depth = components.length - 1
+    let above: Folder | null
+    while ((above = this.#open(tree, components.slice(0, depth))) === null) depth--
+    this.#missing = { path: components.slice(0, depth + 1), shut: !this.#mayWrite(above) }
+    return this.#missing
+  }
+
   #open(tree: TargetTree, components: readonly Buffer[]): Folder | null {
     try {
       return tree.open(components, false).folder
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return null
+      if (errnoOf(error) === 'ENOENT' && components.length > 0) return null
       throw error
     }
-  }
-
-  #nearest(tree: TargetTree, components: readonly Buffer[]): Folder {
-    for (let depth = components.length - 1; depth > 0; depth--) {
-      const folder = this.#open(tree, components.slice(0, depth))
-      if (folder !== null) return folder
-    }
-    return tree.root
   }
 
   #mayWrite(folder: Folder): boolean {
@@ -80,6 +85,15 @@ export class Outlook implements Disposable {
     this.#tree?.[Symbol.dispose]()
   }
 }
+
+interface Gone {
+  readonly path: readonly Buffer[]
+  /** It cannot be made, since this account may not write into the folder above. */
+  readonly shut: boolean
+}
+
+const startsWith = (path: readonly Buffer[], prefix: readonly Buffer[]): boolean =>
+  path.length >= prefix.length && prefix.every((name, i) => path[i]?.equals(name) === true)
 
 const SHUT: Fault = { kind: 'failed', message: 'this account may not write into its folder' }
 
