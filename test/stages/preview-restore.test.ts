@@ -1,110 +1,17 @@
 import { describe, expect, test } from 'vitest'
-import { jobPaths } from '../../src/engine/paths.ts'
-import { outcome, type JobView } from '../../src/engine/job.ts'
+import { outcome } from '../../src/engine/job.ts'
 import { encodeRecord } from '../../src/engine/record.ts'
-import { readPreview, type RestorePreview } from '../../src/engine/restore-preview.ts'
+import { type RestorePreview } from '../../src/engine/restore-preview.ts'
 import type { RestoreSpec } from '../../src/engine/spec.ts'
 import type { Disk } from '../../src/lib/disk.ts'
 import { ensureFolder } from '../../src/lib/durable-file.ts'
 import { sample } from '../archive/build.ts'
-import { putFile, treeOf } from '../helpers/disk-tree.ts'
-import { FakeClock } from '../helpers/fake-clock.ts'
-import { describeCall, faultDisk, type Call } from '../helpers/fault-disk.ts'
+import { putFile } from '../helpers/disk-tree.ts'
 import { MemoryDisk } from '../helpers/memory-disk.ts'
 import { hasGaps } from '../../src/cli/backend/view.ts'
-import {
-  HASTY,
-  placeIn,
-  putItems,
-  restoreSpecOf,
-  runJob,
-  type RunOptions,
-  type TestItem,
-  warningsOf,
-} from './restore-world.ts'
+import { putItems, restoreSpecOf, runJob, type TestItem, warningsOf } from './restore-world.ts'
 
-/** The data folder lies apart, so that every call elsewhere is one of the dry run. */
-const place = { ...placeIn('/w'), data: '/state/data' }
-const text = (content: string): Buffer => Buffer.from(content)
-const file = (name: string | Buffer, content = String(name)): TestItem => ({ name, data: text(content) })
-const folder = (name: string): TestItem => ({ name, kind: 'dir' })
-const link = (name: string, target: string): TestItem => ({ name, kind: 'symlink', data: text(target) })
-const at = (name: string): string => `${place.target}/${name}`
-const inPlace = { mode: 'inplace' } as const
-
-const SITE: TestItem[] = [
-  folder('site'),
-  file('site/a.txt', 'hello'),
-  folder('site/sub'),
-  link('site/link', 'sub/b.bin'),
-  { name: 'site/sub/b.bin', data: sample(300_000, 'noise') },
-  { name: 'site/sub/big', data: sample(3 << 20), how: 'blocks' },
-]
-
-interface Dry {
-  readonly job: JobView
-  readonly found: RestorePreview
-  readonly warnings: string[]
-  readonly disk: MemoryDisk
-}
-
-/** Whatever changes something outside the data folder, or opens it for that. */
-const changesOutside = (call: Call): boolean =>
-  (call.changes || (call.mode !== null && call.mode !== 'read' && call.mode !== 'dir')) &&
-  !call.path.startsWith('/state/')
-
-const watchedDisk = (disk: Disk, found: string[]): Disk =>
-  faultDisk(disk, {
-    counts(call) {
-      if (changesOutside(call)) found.push(describeCall(call))
-      return false
-    },
-  })
-
-/** Every dry run of this file is held against it: nothing changes outside the data folder, not even for a moment. */
-async function dryRun(
-  disk: MemoryDisk,
-  more: Partial<RestoreSpec> = {},
-  options: RunOptions = {},
-  wrap: (disk: Disk) => Disk = (inner) => inner,
-): Promise<Dry> {
-  ensureFolder(disk, place.data)
-  const before = outside(disk)
-  const changes: string[] = []
-  const watched = watchedDisk(disk, changes)
-  const job = await runJob(wrap(watched), place, restoreSpecOf(place, { dryRun: true, ...more }), options)
-  expect(job.error).toBeNull()
-  expect(changes).toEqual([])
-  expect(outside(disk)).toEqual(before)
-  expect(disk.openDescriptors).toBe(0)
-  const found = readPreview(disk, jobPaths(place.data), job)
-  if (found === null) throw new Error('nothing was found')
-  expect(Object.keys(job.files).filter((name) => name !== 'preview')).toEqual([])
-  return { job, found, warnings: warningsOf(disk, place), disk }
-}
-
-/** All there is but the data folder, with modes and times. */
-function outside(disk: Disk): Record<string, string> {
-  const found: Record<string, string> = {}
-  for (const [name, content] of Object.entries(treeOf(disk, '/'))) {
-    if (name.startsWith('/state')) continue
-    const { mode, mtimeNs, ino } = disk.lstat(name)
-    found[name] = `${mode} ${mtimeNs} ${ino} ${content}`
-  }
-  return found
-}
-
-async function dry(
-  items: readonly TestItem[],
-  more: Partial<RestoreSpec> = {},
-  before: (disk: MemoryDisk) => void = () => {},
-  options: RunOptions = {},
-): Promise<Dry> {
-  const disk = new MemoryDisk()
-  putItems(disk, place, items)
-  before(disk)
-  return dryRun(disk, more, options)
-}
+import { at, dry, dryRun, file, folder, inPlace, link, outside, place, SITE, text } from './preview-world.ts'
 
 const names = (list: RestorePreview['paths']['refused']): string[] => list.map(({ path }) => path)
 
@@ -230,12 +137,15 @@ describe('a dry run', () => {
   })
 
   test('finds what the manifest lists otherwise, or the archive lacks', async () => {
-    const other: TestItem = { ...file('b'), line: (line) => ({ ...line, size: 7 }) as typeof line }
-    const gone = { name: 'a', data: text('a') }
-    const disk = new MemoryDisk()
-    putItems(disk, place, [file('a'), other, { ...file('c'), line: null }])
-    expect((await dryRun(disk)).found).toMatchObject({ files: 2, damaged: 1 })
-    expect(gone.name).toBe('a')
+    const size: TestItem = { ...file('b'), line: (line) => ({ ...line, size: 7 }) as typeof line }
+    const lost: TestItem = { ...file('c'), line: (line) => ({ ...line, path: text('lost') }) as typeof line }
+    const { job, found } = await dry([file('a'), size, lost])
+    expect(found).toMatchObject({ files: 2, damaged: 2 })
+    expect(found.paths.damaged).toEqual([
+      { path: 'b', why: 'the manifest says 7 bytes, the archive 1' },
+      { path: 'lost', why: 'the manifest lists it, and the archive does not hold it' },
+    ])
+    expect(hasGaps(job)).toBe(true)
   })
 
   test('says that room is missing, and ends all the same', async () => {
@@ -369,48 +279,5 @@ describe('a dry run says what the restore then does', () => {
       const about = (lines: string[]): string[] => lines.map((line) => line.slice(0, line.indexOf(': '))).toSorted()
       expect(about(warnings)).toEqual(about(warningsOf(disk, place)))
     }
-  })
-})
-
-describe('a dry run in steps', () => {
-  const MANY = [
-    ...SITE,
-    file('../x'),
-    link('site/out', '/etc'),
-    file('l/x'),
-    ...Array.from({ length: 40 }, (_, i) => file(`n/${i}`)),
-  ]
-  const prepare = (disk: MemoryDisk): void => {
-    disk.mkdir(at(''), 0o755)
-    disk.symlink(text('/w'), at('l'))
-  }
-
-  test.each([true, false])('each at its first safe point finds the same (new process each time: %s)', async (cold) => {
-    const whole = await dry(MANY, inPlace, prepare)
-    let steps = 0
-    const options = { clock: new FakeClock({ perLook: 1 }), cold, between: () => steps++ }
-    const cut = await dry(MANY, { ...inPlace, ...HASTY }, prepare, options as RunOptions)
-    expect(steps).toBeGreaterThan(40)
-    expect({ ...cut.found, free: 0 }).toEqual({ ...whole.found, free: 0 })
-    expect(cut.job.parts).toEqual(whole.job.parts)
-    expect(cut.job.totals).toEqual(whole.job.totals)
-    expect(cut.warnings).toEqual(whole.warnings)
-  })
-
-  test('one that is cancelled or taken over leaves nothing in the target either', async () => {
-    const disk = new MemoryDisk()
-    putItems(disk, place, MANY)
-    prepare(disk)
-    ensureFolder(disk, place.data)
-    const before = outside(disk)
-    const changes: string[] = []
-    const watched = watchedDisk(disk, changes)
-    const spec = restoreSpecOf(place, { dryRun: true, ...inPlace })
-    const clock = new FakeClock({ perLook: 1 })
-    await runJob(watched, place, spec, { clock, maxSteps: 12, pacing: HASTY.pacing })
-    putFile(disk, jobPaths(place.data).cancel(1), '')
-    clock.advance(1000)
-    expect((await runJob(watched, place, spec, { clock })).status).toBe('cancelled')
-    expect([changes, outside(disk)]).toEqual([[], before])
   })
 })
