@@ -49,4 +49,4 @@ export function stagesOf(backup: BackupParts, restore: Record<RestoreStageName, 
   }
 }
 
-export type RestoreStageName = 'open-archive' | 'extract' | 'finish-restore' | 'check-archive'
+export type RestoreStageName = 'open-archive' | 'extract' | 'finish-restore' | 'preview-restore' | 'check-archive'

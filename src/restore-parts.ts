@@ -12,6 +12,7 @@ import { extractStage } from './stages/extract.ts'
 import { finishRestoreStage } from './stages/finish-restore.ts'
 import { openArchiveStage } from './stages/open-archive.ts'
 import type { Parts } from './stages/parts.ts'
+import { previewRestoreStage } from './stages/preview-restore.ts'
 
 /** Where the program itself lies: a restore never writes there (S-RES-7). */
 const PROGRAM = path.dirname(import.meta.dirname)
@@ -32,6 +33,7 @@ export function restoreStages(dataDir: string, codec: Codec): Record<RestoreStag
     'open-archive': openArchiveStage(parts),
     extract: extractStage(parts),
     'finish-restore': finishRestoreStage(parts),
+    'preview-restore': previewRestoreStage(parts),
     'check-archive': checkArchiveStage(parts),
   }
 }

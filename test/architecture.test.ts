@@ -25,6 +25,7 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['stages', 'engine/job.ts', 'types: the words of warnings and parts'],
   ['stages', 'engine/retention.ts', 'the policy is a pure function'],
   ['stages', 'engine/shelf.ts', 'types: older backups; the shelf arrives through the factory'],
+  ['stages', 'engine/restore-preview.ts', 'what a dry run finds, and how it is listed'],
   ['stages', 'engine/json.ts', 'types: plain JSON in lists'],
   ['stages', 'engine/services.ts', 'types: what an artifact is called'],
   ['stages', 'sink/sink.ts', 'types: the sink itself arrives through the factory'],

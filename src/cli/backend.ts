@@ -7,6 +7,7 @@ import type {
   LogPage,
   LogQuery,
   Removable,
+  RestorePreview,
   RestoreRequest,
   RetentionPreview,
   VerifyRequest,
@@ -37,6 +38,8 @@ export interface Backend extends AsyncDisposable {
   resolve(id: string): Promise<number>
   list(query: JobQuery): Promise<{ total: number; jobs: JobSummary[] }>
   artifacts(number: number): Promise<ArtifactInfo[]>
+  /** What the dry run of a restore found; null for every other job, and while it has not ended. */
+  restorePreview(number: number): Promise<RestorePreview | null>
   log(number: number, query: LogQuery): Promise<LogPage>
   readonly profiles: ProfileStore
   readonly accounts: AccountStore

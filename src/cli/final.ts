@@ -1,9 +1,10 @@
 import type { ErrorRecord } from '../lib/errors.ts'
-import type { JobSummary } from '../engine/services.ts'
+import type { JobSummary, RestorePreview } from '../engine/services.ts'
 import type { Standing, Totals } from '../engine/job.ts'
 import type { Backend, JobState } from './backend.ts'
 import { exitCodeOf } from './exit.ts'
 import * as format from './format.ts'
+import { previewHeadline, previewLines } from './preview.ts'
 
 /** The last line of `--json`: a job as programs see it. Sizes in bytes, times ISO 8601. */
 export interface FinalObject extends Standing {
@@ -22,6 +23,8 @@ export interface FinalObject extends Standing {
   warnings: number
   /** Something selected is missing from the result; warnings and log name it. */
   gaps: boolean
+  /** What the dry run of a restore found. */
+  preview?: RestorePreview
   error: ErrorRecord | null
   createdAt: string | null
   finishedAt: string | null
@@ -32,6 +35,8 @@ export interface FinalObject extends Standing {
 
 export async function finalObject(backend: Backend, state: JobState): Promise<FinalObject> {
   const artifacts = state.ended ? await backend.artifacts(state.number) : []
+  const dryRun = state.ended && state.kind === 'restore'
+  const preview = dryRun ? await backend.restorePreview(state.number) : null
   return {
     event: 'final',
     id: state.id,
@@ -46,6 +51,7 @@ export async function finalObject(backend: Backend, state: JobState): Promise<Fi
     totals: state.totals,
     warnings: state.warnings.total,
     gaps: state.gaps,
+    ...(preview === null ? {} : { preview }),
     error: state.error,
     createdAt: format.iso(state.createdAt),
     finishedAt: format.iso(state.finishedAt),
@@ -60,7 +66,8 @@ function standingOf({ frozen, filesRemoved }: Standing): Standing {
 
 const KINDS: Readonly<Record<string, string>> = { backup: 'Backup', restore: 'Restore', verify: 'Verify' }
 
-function headline(state: JobState): string {
+function headline(state: JobState, preview?: RestorePreview): string {
+  if (preview !== undefined) return previewHeadline(state)
   const job = `${KINDS[state.kind] ?? state.kind} ${state.number}`
   if (!state.ended) return `${job} is ${state.status} at ${state.percent} %`
   if (exitCodeOf(state) === 0) return `${job} is complete`
@@ -75,7 +82,7 @@ function took(state: JobState): string {
 /** The same for people. */
 export function finalLines(state: JobState, final: FinalObject): string[] {
   const { totals } = state
-  const lines = [headline(state), `  id        ${state.id}`]
+  const lines = [headline(state, final.preview), `  id        ${state.id}`]
   if (state.description !== '') lines.push(`  about     ${format.printable(state.description)}`)
   for (const artifact of final.artifacts) {
     lines.push(`  file      ${format.printable(artifact.path)}  ${format.size(artifact.size)}`)
@@ -87,6 +94,7 @@ export function finalLines(state: JobState, final: FinalObject): string[] {
     const who = by === 'retention' ? 'by retention' : 'on request'
     lines.push(`  file      none: removed ${who} on ${format.time(at)}: ${format.printable(reason)}`)
   }
+  if (final.preview !== undefined) return [...lines, ...previewLines(state, final.preview)]
   const written = totals.bytesWritten > 0 ? `, ${format.size(totals.bytesWritten)} written` : ''
   lines.push(
     `  content   ${format.count(totals.files, 'file')}, ${format.size(totals.bytesRead)} read${written}${took(state)}`,

@@ -135,6 +135,8 @@ export interface StartRestoreParams extends StartVerifyParams {
   outsideLinks?: boolean
   skipInstallation?: boolean
   limits?: { ratio?: number; entries?: number; bytes?: number }
+  /** Only find out what the restore would do; `BackupInfo.preview` tells once the job has ended. */
+  dryRun?: boolean
 }
 
 export interface ListParams {
@@ -214,8 +216,45 @@ export interface BackupInfo extends JobSummary {
   recentWarnings: { step: number; code: string; message: string }[]
   /** `path` only for callers who may see where files lie on the host. */
   artifacts: { name: string; path?: string; size: number; sha256: string }[]
+  /** What a dry run of a restore has found, once it has ended. */
+  preview?: RestorePreview
   /** The reply the job gave last. */
   current: StepReply
+}
+
+export interface PreviewedPath {
+  /** In the archive, and so below the target. */
+  path: string
+  /** Why it would not be restored. */
+  why?: string
+}
+
+/** What a restore would do, by its dry run. It would be whole if the job's `outcome` is `completed`. */
+export interface RestorePreview {
+  /** What would be written. */
+  files: number
+  folders: number
+  links: number
+  bytes: number
+  /** Files and links at the target whose place would be taken. */
+  replaced: number
+  /** Entries that something at the target stands in the way of. */
+  conflicts: number
+  /** Entries that are not restored whatever the target is like. */
+  refused: number
+  /** Entries that do not agree with the manifest. Contents of files are not read. */
+  damaged: number
+  /** Entries whose setuid, setgid or sticky bit would be left out. */
+  special: number
+  /** Room that is needed at least, and what is free. */
+  need: number
+  free: number
+  /** Whether the server's account may write into the target. */
+  writable: boolean
+  owners: 'set' | 'not_asked' | 'not_permitted'
+  xattrs: { entries: number; settable: boolean }
+  /** The first 100 of each. */
+  paths: Record<'replaced' | 'conflicts' | 'refused' | 'damaged', PreviewedPath[]>
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'

@@ -15,6 +15,7 @@ import { PartList } from './part-list.ts'
 import type { JobPaths } from './paths.ts'
 import { noteProgress } from './progress.ts'
 import type { PublishedFile } from './published.ts'
+import type { PreviewCounts } from './restore-preview.ts'
 import type { JobSpec } from './spec.ts'
 import type { Place, Progress, Stage, StageContext } from './stage.ts'
 import { pushWarning } from './warnings.ts'
@@ -165,6 +166,9 @@ export class JobContext implements StageContext, Disposable {
   }
   setArchive(name: string): void {
     this.job.archive = name
+  }
+  setPreview(found: PreviewCounts): void {
+    this.job.preview = found
   }
   addArtifact(artifact: PublishedFile): void {
     this.file('artifacts').write(Buffer.from(JSON.stringify(artifact) + '\n', 'utf8'))

@@ -11,6 +11,7 @@ import { readParts } from './part-list.ts'
 import { planOf, specFor } from './plans.ts'
 import { preview } from './preview.ts'
 import { checkEnded, Removal } from './removal.ts'
+import { readPreview, type RestorePreview } from './restore-preview.ts'
 import type { StepRunner } from './runner.ts'
 import type {
   ArtifactInfo,
@@ -204,6 +205,11 @@ export class RatchetEngine implements Engine {
       if (parts !== null) return parts
     }
     throw new BackupError('STATE_DAMAGED', `the list of participants of backup ${number} is missing or cut short`)
+  }
+
+  async restorePreview(number: number): Promise<RestorePreview | null> {
+    const { disk, paths } = this.#deps.store.deps
+    return readPreview(disk, paths, this.#view(number))
   }
 
   async log(number: number, query: LogQuery = {}): Promise<LogPage> {

@@ -1,5 +1,6 @@
 import type { BackupError, ErrorRecord } from '../lib/errors.ts'
 import type { Json } from './json.ts'
+import type { PreviewCounts } from './restore-preview.ts'
 import type { JobKind, JobSpec } from './spec.ts'
 import type { Domain, Progress, StageName } from './stage.ts'
 
@@ -116,6 +117,8 @@ export interface Job {
   archive: string | null
   /** Number and bytes of finished artifacts; the list is the work file `artifacts`. */
   artifacts: { count: number; bytes: number }
+  /** What the dry run of a restore has found; the paths are in the work file `preview`. */
+  preview?: PreviewCounts
   error: ErrorRecord | null
   /** Failed attempts in a row, and when the first of them was (wall clock). */
   attempts: number

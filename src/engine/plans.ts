@@ -27,8 +27,12 @@ export const PLANS: Readonly<Record<JobKind, readonly StageName[]>> = {
   verify: ['check-archive'],
 }
 
+/** Only looks at what a restore would do. */
+const DRY_RUN: readonly StageName[] = ['open-archive', 'preview-restore']
+
 /** The stages of a job, in order; frozen into the record at start. */
 export function planOf(spec: JobSpec): readonly StageName[] {
+  if (spec.kind === 'restore' && spec.dryRun === true) return DRY_RUN
   if (spec.kind !== 'backup') return PLANS[spec.kind]
   const stages = BACKUPS[typeOf(spec)]
   return spec.apart !== true && Object.keys(spec.retention ?? {}).length > 0 ? [...stages, 'retention'] : stages
@@ -81,9 +85,10 @@ function restoreDefaults(
   if (!path.isAbsolute(request.target)) {
     throw new BackupError('BAD_REQUEST', `the target's path must be absolute: ${request.target}`)
   }
+  const dry = request.dryRun === true
   return {
     kind: 'restore',
-    description: request.description ?? `Restore of ${path.basename(archive)}`,
+    description: request.description ?? `${dry ? 'Dry run of a restore' : 'Restore'} of ${path.basename(archive)}`,
     archive,
     target: path.normalize(request.target),
     mode: request.mode ?? 'new',
@@ -94,6 +99,7 @@ function restoreDefaults(
     outsideLinks: request.outsideLinks ?? false,
     skipInstallation: request.skipInstallation ?? true,
     limits: { ratio: 1000, entries: 50_000_000, bytes: Number.MAX_SAFE_INTEGER, ...request.limits },
+    ...(dry ? { dryRun: true as const } : {}),
   }
 }
 

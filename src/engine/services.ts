@@ -2,6 +2,7 @@ import type { Events } from '../lib/events.ts'
 import type { LogLevel } from '../lib/log-level.ts'
 import type { Job, JobStatus, JobView, Part, Standing, Warning } from './job.ts'
 import type { Archives } from './archives.ts'
+import type { RestorePreview } from './restore-preview.ts'
 import type { Amount, KeptBy, RemovedFor } from './retention.ts'
 import type { Access, Accounts, Audit, Scope, Tickets } from './who.ts'
 import type {
@@ -49,6 +50,8 @@ export interface RestoreRequest extends Keyed {
   outsideLinks?: boolean
   skipInstallation?: boolean
   limits?: { ratio?: number; entries?: number; bytes?: number }
+  /** Only finds out what the restore would do. */
+  dryRun?: boolean
   pacing?: Partial<Pacing>
   description?: string
   comment?: string
@@ -181,12 +184,15 @@ export interface Engine {
   artifacts(number: number): Promise<ArtifactInfo[]>
   /** Each source and database with its verdict, in the order of the spec. */
   parts(number: number): Promise<readonly Part[]>
+  /** What the dry run of a restore found; null while it has not ended, and for jobs of every other kind. */
+  restorePreview(number: number): Promise<RestorePreview | null>
   log(number: number, query?: LogQuery): Promise<LogPage>
   readonly events: Events<EngineEvents>
   /** Waits for running steps (bounded by their slices) and releases everything. */
   close(): Promise<void>
 }
 
+export type { RestorePreview } from './restore-preview.ts'
 export type { KeptBy, RemovedFor } from './retention.ts'
 
 export type Removable = 'files' | 'record' | 'both'

@@ -140,6 +140,8 @@ export interface RestoreSpec {
   /** Leave out `installation/` (our manifest) at the target. */
   skipInstallation: boolean
   limits: { ratio: number; entries: number; bytes: number }
+  /** Only looks: nothing is written at or beside the target. */
+  dryRun?: true
 }
 
 export interface VerifySpec {

@@ -5,6 +5,7 @@ import type { LogLevel } from '../lib/log-level.ts'
 import type { LogFields } from '../lib/logger.ts'
 import type { Job, Part, Totals, WarningCode } from './job.ts'
 import type { PublishedFile } from './published.ts'
+import type { PreviewCounts } from './restore-preview.ts'
 import type { JobSpec } from './spec.ts'
 
 /** The file to read first: what a stage is, and what it may ask for. */
@@ -21,6 +22,7 @@ export type StageName =
   | 'open-archive'
   | 'extract'
   | 'finish-restore'
+  | 'preview-restore'
   | 'check-archive'
 
 /** The first of them are the words of the JSON-RPC wire; restore and verify jobs show their own. */
@@ -105,6 +107,8 @@ export interface StageContext {
   /** Line in the job's log. */
   log(level: LogLevel, message: string, fields?: LogFields): void
   setArchive(name: string): void
+  /** What the dry run of a restore has found. */
+  setPreview(found: PreviewCounts): void
   /** Lists a published file (work file `artifacts`). */
   addArtifact(artifact: PublishedFile): void
   artifacts(): PublishedFile[]

@@ -87,6 +87,8 @@ export interface Disk {
   lutimes(path: DiskPath, atime: number, mtime: number): void
   /** Bytes free for an ordinary user on the file system of `path`. */
   free(path: DiskPath): number
+  /** Whether this account may make names in the folder, as far as the system says without trying; follows links. */
+  writable(folder: DiskPath): boolean
 }
 
 const C = fs.constants
@@ -210,6 +212,15 @@ export const realDisk: Disk = {
   free(path) {
     const s = fs.statfsSync(path)
     return s.bavail * s.bsize
+  },
+  writable(folder) {
+    try {
+      fs.accessSync(folder, C.W_OK | C.X_OK)
+      return true
+    } catch (error) {
+      if (['EACCES', 'EPERM', 'EROFS'].includes(errnoOf(error) ?? '')) return false
+      throw error
+    }
   },
 }
 

@@ -11,7 +11,8 @@ import { Selection } from './restore/selection.ts'
 import { warmArchive } from './restore/site.ts'
 import { makeStaging, stagingName } from './restore/staging.ts'
 import { FILES, restoreSlot, restoreSpec, type CountSlot } from './restore/slots.ts'
-import { checkTarget, makeTarget } from './restore/target.ts'
+import { foldsCase } from './restore/preview/folds-case.ts'
+import { checkTarget, makeTarget, nearestFolder, presentTarget } from './restore/target.ts'
 import { displayName } from '../lib/entry-path.ts'
 
 /** Entries counted between two safe points. */
@@ -60,11 +61,16 @@ function countSlot(ctx: StageContext): CountSlot {
 }
 
 function begin(ctx: StageContext, archive: OpenArchive, identity: string): void {
-  const { target, archive: file } = restoreSpec(ctx)
+  const { target, archive: file, dryRun } = restoreSpec(ctx)
   const slot = restoreSlot(ctx)
-  slot.target = makeTarget(ctx)
-  slot.staging = makeStaging(ctx, target)
-  slot.folded = isFolded(ctx, target)
+  if (dryRun === true) {
+    slot.target = presentTarget(ctx)
+    slot.folded = foldsCase(ctx.disk, nearestFolder(ctx.disk, target))
+  } else {
+    slot.target = makeTarget(ctx)
+    slot.staging = makeStaging(ctx, target)
+    slot.folded = isFolded(ctx, target)
+  }
   slot.archive = identity
   slot.entries = archive.count
   ctx.setArchive(path.basename(file))
@@ -137,9 +143,13 @@ async function* compareNames(ctx: StageContext, count: CountSlot): Steps {
 }
 
 function checkRoom(ctx: StageContext, count: CountSlot): void {
-  const { target, mode } = restoreSpec(ctx)
+  const { target, mode, dryRun } = restoreSpec(ctx)
   // In place, old content goes as new content comes.
   const need = mode === 'inplace' ? Math.min(count.need, count.largest + IN_PLACE_ROOM) : count.need
+  if (dryRun === true) {
+    restoreSlot(ctx).need = need // said at the end, with all the rest
+    return
+  }
   const free = ctx.disk.free(target)
   if (free >= need) return
   throw new BackupError('DISK_FULL', `${target} has ${free} bytes free; the restore needs ${need}`, {

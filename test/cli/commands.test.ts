@@ -2,7 +2,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import type { RestorePreview } from '../../src/engine/services.ts'
 import { cli, FakeBackend, jobState } from './helpers/fake.ts'
+
+const FOUND: RestorePreview = {
+  ...{ files: 2, folders: 1, links: 0, bytes: 3072 },
+  ...{ replaced: 1, conflicts: 0, refused: 0, damaged: 0, special: 0 },
+  ...{ need: 3072, free: 1 << 30, writable: true, owners: 'not_asked', xattrs: { entries: 0, settable: true } },
+  paths: { replaced: [{ path: 'a\u001b' }], conflicts: [], refused: [], damaged: [] },
+}
 
 describe('restore and verify', () => {
   it('takes a number, an id or a path', async () => {
@@ -30,6 +38,40 @@ describe('restore and verify', () => {
       skipInstallation: true,
       limits: { ratio: 50, bytes: 1024 ** 3 },
     })
+  })
+
+  it('a dry run says what it found, to people and to programs, and ends with 0 or 3', async () => {
+    const backend = new FakeBackend()
+    const argv = ['restore', 'a.zip', '--to', '/t', '--in-place', '--dry-run']
+    backend.found = FOUND
+    const whole = await cli(argv, { backend })
+    expect(backend.started[0]).toMatchObject({ kind: 'restore', mode: 'inplace', dryRun: true })
+    expect(whole.code).toBe(0)
+    expect(whole.out).toContain('Dry run 1: the restore can run; nothing was written')
+    expect(whole.out).toContain('2 files, 1 folder, 0 links, 3.0 KiB')
+    expect(whole.out).toContain('replaced  1 entry\n            a\\u001b\n')
+
+    const gaps = new FakeBackend({ steps: 2, end: { status: 'completed_with_warnings', gaps: true } })
+    const why = { path: '../x', why: 'it has a part ".."' }
+    const refused = Array.from({ length: 12 }, () => why)
+    gaps.found = {
+      ...{ ...FOUND, conflicts: 1, refused: 150, special: 2, free: 10, writable: false, owners: 'not_permitted' },
+      paths: { ...FOUND.paths, conflicts: [{ path: 'd', why: 'a dir of this name is there already' }], refused },
+    }
+    const ran = await cli(argv, { backend: gaps })
+    expect(ran.code).toBe(3)
+    expect(ran.out).toContain('the restore would have gaps; nothing was written')
+    expect(ran.out).toContain('3.0 KiB needed, 10 B free: not enough')
+    expect(ran.out).toContain('this account may not write into it')
+    expect(ran.out).toContain('d: a dir of this name is there already')
+    expect(ran.out.match(/\.\.\/x: it has a part/g)).toHaveLength(10)
+    const json = await cli([...argv, '--json'], { backend: gaps })
+    expect([json.code, json.lines.at(-1)]).toEqual([
+      3,
+      expect.objectContaining({ event: 'final', preview: gaps.found }),
+    ])
+    const other = await cli(['verify', 'a.zip', '--json'], { backend: new FakeBackend() })
+    expect(other.lines.at(-1)).not.toHaveProperty('preview')
   })
 
   it('an id nobody knows', async () => {

@@ -32,6 +32,9 @@ test('what the command line does on a data folder stands in the trail: begun, do
   await finish(verify.number)
   const restore = await backend.start({ kind: 'restore', archive: backup.number, target: at('target') })
   await finish(restore.number)
+  const dry = await backend.start({ kind: 'restore', archive: backup.number, target: at('none'), dryRun: true })
+  await finish(dry.number)
+  expect(fs.existsSync(at('none'))).toBe(false)
   const second = await backend.start({ kind: 'backup', overrides })
   await backend.cancel(second.number)
   await backend.remove(second.number, 'both')
@@ -41,7 +44,7 @@ test('what the command line does on a data folder stands in the trail: begun, do
   const { entries } = trail.read(1, 1000)
   const told = entries.map((entry) => `${entry.event} ${entry.object} ${entry.result}`)
   // A job may end with its first step, which belongs to its start.
-  expect(told.filter((text) => !text.startsWith('job.cancel') && !text.includes('job:4')).toSorted()).toEqual(
+  expect(told.filter((text) => !text.startsWith('job.cancel') && !text.includes('job:5')).toSorted()).toEqual(
     [
       'backup.start job:1 ok',
       'backup.end job:1 completed',
@@ -50,6 +53,9 @@ test('what the command line does on a data folder stands in the trail: begun, do
       'restore.start job:1 begun',
       'restore.start job:3 of job:1 ok',
       'restore.end job:3 completed',
+      'restore.start job:1 (dry run) begun',
+      'restore.start job:4 of job:1 (dry run) ok',
+      'restore.end job:4 completed',
       'profile.save profile begun',
       'profile.save profile:2 ok',
       'profile.delete profile:2 begun',
@@ -57,7 +63,7 @@ test('what the command line does on a data folder stands in the trail: begun, do
     ].toSorted(),
   )
   expect(told).toEqual(
-    expect.arrayContaining(['job.cancel job:4 ok', 'backup.delete job:4 begun', 'backup.delete job:4 ok']),
+    expect.arrayContaining(['job.cancel job:5 ok', 'backup.delete job:5 begun', 'backup.delete job:5 ok']),
   )
   expect(new Set(entries.map((entry) => entry.actor))).toEqual(new Set(['@local']))
   expect(trail.verify().ok).toBe(true)

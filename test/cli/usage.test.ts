@@ -24,6 +24,7 @@ describe('wrong use ends with 2, says what and how, and starts nothing', () => {
     ['too many', ['show', '1', '2']],
     ['restore nothing', ['restore', '--to', '/b']],
     ['restore to nowhere', ['restore', '1']],
+    ['resume with --dry-run', ['restore', '--resume', '--dry-run']],
     ['verify nothing', ['verify']],
     ['data and url', ['list', '--data', '/d', '--url', 'http://127.0.0.1:1']],
     ['url that is none', ['list', '--url', 'ftp://x']],

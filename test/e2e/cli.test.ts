@@ -93,6 +93,44 @@ describe('backup, verify, restore', () => {
   })
 })
 
+describe('the dry run of a restore', () => {
+  it('ends with 0, 3 or 1 like the restore, and touches nothing', async () => {
+    const p = place()
+    await ratchet(backup(p))
+    const dry = (...more: string[]) => ratchet(['restore', '1', '--data', p.data, '--dry-run', '--json', ...more])
+    const whole = await dry('--to', p.at('back'))
+    expect([whole.code, whole.err]).toEqual([0, ''])
+    expect(final(whole)).toMatchObject({
+      ...{ kind: 'restore', status: 'completed', gaps: false, artifacts: [] },
+      preview: { files: 61, replaced: 0, conflicts: 0, refused: 0, writable: true, owners: 'not_asked' },
+    })
+    expect(fs.existsSync(p.at('back'))).toBe(false)
+
+    fs.mkdirSync(p.at('back/site/d1/file 1.txt'), { recursive: true })
+    fs.mkdirSync(p.at('back/site/d2'))
+    fs.writeFileSync(p.at('back/site/d2/file 2.txt'), 'mine')
+    const before = fs.readdirSync(p.at('back'), { recursive: true })
+    const times = before.map((name) => fs.lstatSync(p.at('back', String(name))).ctimeMs)
+    const gaps = await dry('--to', p.at('back'), '--in-place')
+    expect(gaps.code).toBe(3)
+    expect(final(gaps)).toMatchObject({
+      ...{ status: 'completed_with_warnings', gaps: true },
+      preview: {
+        ...{ files: 60, replaced: 1, conflicts: 1 },
+        paths: {
+          replaced: [{ path: 'site/d2/file 2.txt' }],
+          conflicts: [{ path: 'site/d1/file 1.txt', why: 'a dir of this name is there already' }],
+        },
+      },
+    })
+    expect((await dry('--to', p.at('back'))).code).toBe(1)
+    expect(fs.readdirSync(p.at('back'), { recursive: true })).toEqual(before)
+    expect(before.map((name) => fs.lstatSync(p.at('back', String(name))).ctimeMs)).toEqual(times)
+    const real = await ratchet(['restore', '1', '--data', p.data, '--to', p.at('back'), '--in-place', '--json'])
+    expect([real.code, final(real)['gaps']]).toEqual([3, true])
+  })
+})
+
 describe('stopping and going on', () => {
   it('SIGKILL: --resume finishes the same job; once more tells its end again', async () => {
     const p = place()

@@ -108,6 +108,11 @@ describe('the command line through a server', () => {
     expect((await ask(['profiles'])).lines).toEqual([{ id: 1, name: 'Default' }])
 
     expect((await ask(['verify', '1'])).code).toBe(0)
+    const foreseen = await ask(['restore', '1', '--to', p.at('back/all'), '--dry-run'])
+    expect([foreseen.code, foreseen.err]).toEqual([0, ''])
+    expect(final(foreseen)).toMatchObject({ number: 3, status: 'completed', preview: { files: 61, conflicts: 0 } })
+    expect(final(await ratchet(['show', '3', '--data', p.data, '--json']))).toEqual(final(foreseen))
+    expect(fs.existsSync(p.at('back/all'))).toBe(false)
     expect((await ask(['restore', '1', '--to', p.at('back/all')])).code).toBe(0)
     expect(compareTrees(p.site, p.at('back/all/site')).differences).toEqual([])
     expect((await ask(['delete', '1'])).code).toBe(0)

@@ -144,6 +144,10 @@ export class FakeEngine implements Engine {
   async parts(number: number) {
     return (await this.get(number)).parts
   }
+  async restorePreview() {
+    return null
+  }
+
   async artifacts(number: number) {
     const job = this.#find(number)
     if (job.status !== 'completed' || job.archive === null) return []
@@ -237,6 +241,7 @@ function specOf(request: StartRequest): JobSpec {
     outsideLinks: request.outsideLinks ?? false,
     skipInstallation: request.skipInstallation ?? false,
     limits: { ratio: 1000, entries: 1e6, bytes: 1e12, ...request.limits },
+    ...(request.dryRun === true ? { dryRun: true as const } : {}),
   }
 }
 

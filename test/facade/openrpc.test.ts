@@ -118,6 +118,7 @@ test('what the methods answer is what the document says', async () => {
     ['startVerify', { archive: 1 }],
     ['stepVerify', { BackupID: 2 }],
     ['startRestore', { archive: 1, target: `${world.folder}/restores/a` }],
+    ['startRestore', { archive: 1, target: `${world.folder}/restores/b`, dryRun: true }],
     ['stepRestore', { BackupID: 3 }],
     ['cancelBackup', { BackupID: 3 }],
     ['freezeBackup', { BackupID: 1 }],

@@ -390,6 +390,24 @@ describe('methods', () => {
       expect(codeOf(await ask(world, 'admin', 'startRestore', { ...params, ...more }))).toBe('ok')
     }
   })
+
+  test('the dry run of a restore goes through the same doors as the restore', async () => {
+    await using world = await cast()
+    const at = await things(world)
+    const params = { archive: at.backup, target: `${world.folder}/restores/x`, dryRun: true }
+    const ok = new Set<Caller>(restorers)
+    for (const caller of [...KNOWN, 'other restorer'] as const) {
+      const code = codeOf(await ask(world, caller, 'startRestore', params))
+      expect([caller, code === 'ok']).toEqual([caller, ok.has(caller)])
+    }
+    expect(codeOf(await ask(world, 'admin', 'startRestore', { ...params, target: '/etc' }))).toBe('PATH_OUTSIDE_ROOTS')
+    for (const more of [{ mode: 'inplace' }, { owners: true }, { setuid: true }, { outsideLinks: true }]) {
+      for (const caller of ['token admin', 'restorer', 'stale admin'] as const)
+        expect(codeOf(await ask(world, caller, 'startRestore', { ...params, ...more }))).toBe('FORBIDDEN')
+    }
+    const { entries } = await world.services.audit.read(1, 1000)
+    expect(entries.filter(({ object }) => object.endsWith('(dry run)')).length).toBeGreaterThan(ok.size)
+  })
 })
 
 describe('routes', () => {

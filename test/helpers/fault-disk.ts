@@ -56,7 +56,7 @@ const calls = (names: string): ReadonlySet<CallName> => new Set(names.split(' ')
 
 const DISK_CALLS = calls(
   'open read write writeAsync truncate datasync datasyncAsync fsync fsyncAsync close fstat lstat stat opendir readdir readlink ' +
-    'realpath mkdir rmdir unlink rename link symlink fchmod fchown lchown futimes lutimes free',
+    'realpath mkdir rmdir unlink rename link symlink fchmod fchown lchown futimes lutimes free writable',
 )
 const SYNCS = calls('datasync datasyncAsync fsync fsyncAsync')
 const CHANGES = calls(

@@ -175,6 +175,10 @@ export class MemoryContext implements StageContext {
     this.#alive()
     this.job.archive = name
   }
+  setPreview(found: Parameters<StageContext['setPreview']>[0]): void {
+    this.#alive()
+    this.job.preview = found
+  }
   addArtifact(artifact: Artifact): void {
     this.file('artifacts').write(Buffer.from(`${JSON.stringify(artifact)}\n`))
     this.job.artifacts.count++

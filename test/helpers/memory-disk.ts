@@ -284,6 +284,11 @@ export class MemoryDisk implements Disk {
     return this.#fs.capacity - this.#fs.used
   }
 
+  writable(folder: DiskPath): boolean {
+    this.#existing(folder, true, 'access')
+    return true
+  }
+
   // ── Inside ─────────────────────────────────────────────────────────────────────────────────────
 
   #alive(): void {

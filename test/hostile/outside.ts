@@ -1,7 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import type { JobView } from '../../src/engine/job.ts'
+import { expect } from 'vitest'
+import { outcome, type JobView } from '../../src/engine/job.ts'
 import { realDisk, type DiskPath } from '../../src/lib/disk.ts'
 import { buildParts } from '../archive/build.ts'
 import { treeOf } from '../helpers/disk-tree.ts'
@@ -51,11 +52,14 @@ export interface Restored {
   readonly tree: Record<string, string>
 }
 
+/** `unforeseen`: a dry run cannot know it (damaged content, what is planted later). Else it is held against the restore. */
+type HostileOptions = RunOptions & { unforeseen?: boolean }
+
 export async function restoreItems(
   arena: Arena,
   items: readonly TestItem[],
   more: Parameters<typeof restoreSpecOf>[1] = {},
-  options: RunOptions & { manifest?: boolean } = {},
+  options: HostileOptions & { manifest?: boolean } = {},
 ): Promise<Restored> {
   putArchive(realDisk, arena.place, buildParts(options.manifest === true ? withManifest(items) : items))
   return restoreAgain(arena, more, options)
@@ -65,10 +69,33 @@ export async function restoreItems(
 export async function restoreAgain(
   arena: Arena,
   more: Parameters<typeof restoreSpecOf>[1] = {},
-  options: RunOptions = {},
+  options: HostileOptions = {},
 ): Promise<Restored> {
+  const known = options.between === undefined && options.unforeseen !== true
+  const foreseen = known ? await foresee(arena, more, options) : null
   const job = await runJob(realDisk, arena.place, restoreSpecOf(arena.place, more), options)
+  if (foreseen !== null) expect(foreseen).toEqual(verdictOf(job))
   return { job, warnings: warningsOf(realDisk, arena.place), tree: targetTree(arena) }
+}
+
+/** What a dry run says beforehand; it has to leave everything as it is, and to be right. */
+async function foresee(
+  arena: Arena,
+  more: Parameters<typeof restoreSpecOf>[1],
+  options: RunOptions,
+): Promise<ReturnType<typeof verdictOf>> {
+  const place = { ...arena.place, data: `${arena.place.root}/dry` }
+  const before = targetTree(arena)
+  const job = await runJob(realDisk, place, restoreSpecOf(place, { ...more, dryRun: true }), options)
+  expect(targetTree(arena)).toEqual(before)
+  rmSync(place.data, { recursive: true })
+  return verdictOf(job)
+}
+
+function verdictOf(job: JobView): { outcome: string; error: string | undefined; omitted: number; files: number } {
+  const [part] = job.parts
+  const { code } = job.error ?? {}
+  return { outcome: outcome(job), error: code, omitted: part?.omitted ?? 0, files: part?.files ?? 0 }
 }
 
 function targetTree(arena: Arena): Record<string, string> {

@@ -120,7 +120,7 @@ describe('a manifest that lies', () => {
       arena,
       [item, { name: 'z', data: text('z') }],
       {},
-      { manifest: true },
+      { manifest: true, unforeseen: why === 'digest' },
     )
     expect(tree).toEqual({ '/z': 'z' })
     expect(warnings[0]).toContain(why)

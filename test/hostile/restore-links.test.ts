@@ -157,7 +157,7 @@ describe('links planted in the target', () => {
   test('a link at the name of the staging folder', async () => {
     mkdirSync(arena.place.target)
     symlinkSync(arena.outside, path.join(arena.place.target, '.ratchet-20260629-121045-000001-1-new'))
-    const { job } = await restoreItems(arena, [GOOD])
+    const { job } = await restoreItems(arena, [GOOD], {}, { unforeseen: true })
     expect(job.error?.code).toBe('TARGET_UNWRITABLE')
   })
 

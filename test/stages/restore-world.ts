@@ -13,7 +13,7 @@ import { zip } from '../../src/archive/zip.ts'
 import type { JobView } from '../../src/engine/job.ts'
 import type { ProcessTable } from '../../src/engine/owner.ts'
 import { jobPaths } from '../../src/engine/paths.ts'
-import { PLANS } from '../../src/engine/plans.ts'
+import { planOf } from '../../src/engine/plans.ts'
 import type { JobSpec, Pacing, RestoreSpec, VerifySpec } from '../../src/engine/spec.ts'
 import type { Stage, StageName } from '../../src/engine/stage.ts'
 import { JobStore } from '../../src/engine/store.ts'
@@ -29,6 +29,7 @@ import { extractStage } from '../../src/stages/extract.ts'
 import { finishRestoreStage } from '../../src/stages/finish-restore.ts'
 import { openArchiveStage } from '../../src/stages/open-archive.ts'
 import type { Parts } from '../../src/stages/parts.ts'
+import { previewRestoreStage } from '../../src/stages/preview-restore.ts'
 import { buildParts, type Item } from '../archive/build.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
 import { createHash } from 'node:crypto'
@@ -202,6 +203,7 @@ export function stagesWith(more: Partial<Parts>, place: Place): Record<StageName
     'open-archive': openArchiveStage(parts),
     extract: extractStage(parts),
     'finish-restore': finishRestoreStage(parts),
+    'preview-restore': previewRestoreStage(parts),
     'check-archive': checkArchiveStage(parts),
   }
   return stages as Record<StageName, Stage> // jobs of other kinds are not run here
@@ -212,7 +214,7 @@ export async function runJob(disk: Disk, place: Place, spec: JobSpec, options: R
   const clock = options.clock ?? new FakeClock()
   const store = storeOn(disk, place, clock)
   const stages = stagesWith(options.parts ?? {}, place)
-  const number = store.numbers().at(-1) ?? store.create(spec, PLANS[spec.kind], null).number
+  const number = store.numbers().at(-1) ?? store.create(spec, planOf(spec), null).number
   let warm = new WarmStore()
   try {
     for (let step = 1; step <= (options.maxSteps ?? 2000); step++) {

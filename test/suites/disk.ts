@@ -371,6 +371,8 @@ export function diskSuite(name: string, make: () => DiskUnderTest): void {
         expect(codeOf(() => disk.opendir(at('none')))).toBe('ENOENT')
         expect(disk.free(under.folder)).toBeGreaterThan(0)
         expect(codeOf(() => disk.free(at('none')))).toBe('ENOENT')
+        expect(disk.writable(under.folder)).toBe(true)
+        expect(codeOf(() => disk.writable(at('none')))).toBe('ENOENT')
       })
       it('throws errors of the same shape', () => {
         const shapes: object[] = []

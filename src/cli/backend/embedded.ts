@@ -1,4 +1,12 @@
-import type { JobQuery, LogQuery, ProfileOverrides, Removable, RetentionPreview } from '../../engine/services.ts'
+import type {
+  JobQuery,
+  LogQuery,
+  ProfileOverrides,
+  Removable,
+  RestoreRequest,
+  RetentionPreview,
+  VerifyRequest,
+} from '../../engine/services.ts'
 import type { RetentionPolicy } from '../../engine/spec.ts'
 import { createApp } from '../../app.ts'
 import type { App } from '../../app.ts'
@@ -54,9 +62,9 @@ export class EmbeddedBackend implements Backend {
 
   async start(request: StartRequest): Promise<JobState> {
     // Before it begins: what destroys or overwrites does not happen without an entry.
-    if (request.kind === 'restore') this.#note('restore.start', of(request.archive), 'begun')
+    if (request.kind === 'restore') this.#note('restore.start', of(request), 'begun')
     const job = await this.#begin(request)
-    const from = request.kind === 'backup' ? '' : ` of ${of(request.archive)}`
+    const from = request.kind === 'backup' ? '' : ` of ${of(request)}`
     this.#note(`${request.kind}.start`, `job:${job.number}${from}`)
     return stateOf(job)
   }
@@ -110,6 +118,10 @@ export class EmbeddedBackend implements Backend {
     return this.#engine.artifacts(number)
   }
 
+  restorePreview(number: number): ReturnType<Backend['restorePreview']> {
+    return this.#engine.restorePreview(number)
+  }
+
   log(number: number, query: LogQuery): ReturnType<Backend['log']> {
     return this.#engine.log(number, query)
   }
@@ -127,7 +139,10 @@ export class EmbeddedBackend implements Backend {
   }
 }
 
-const of = (archive: number | string): string => (typeof archive === 'number' ? `job:${archive}` : 'archive')
+const of = (request: RestoreRequest | VerifyRequest): string => {
+  const archive = typeof request.archive === 'number' ? `job:${request.archive}` : 'archive'
+  return request.kind === 'restore' && request.dryRun === true ? `${archive} (dry run)` : archive
+}
 
 /** The same door a request over the network goes through. */
 function checkedOverrides(raw: unknown): ProfileOverrides {

@@ -95,6 +95,10 @@ export class RemoteBackend implements Backend {
     })
   }
 
+  restorePreview(number: number): ReturnType<Backend['restorePreview']> {
+    return remoteErrors(async () => (await this.#quick.getBackupInfo(number)).preview ?? null)
+  }
+
   log(number: number, query: LogQuery): ReturnType<Backend['log']> {
     return remoteErrors(() => this.#quick.getLog(number, query))
   }

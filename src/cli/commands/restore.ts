@@ -16,6 +16,7 @@ interface RestoreOptions {
   setuid?: true
   outsideLinks?: true
   skipInstallation?: true
+  dryRun?: true
   maxRatio?: number
   maxEntries?: number
   maxSize?: number
@@ -31,6 +32,7 @@ ID is the number or id of a backup in the data folder; anything else is the path
 
 Examples:
   ratchet restore 12 --to /tmp/look
+  ratchet restore 12 --to /srv/www --in-place --dry-run
   ratchet restore /backup/site.zip --to /srv/www --in-place
   ratchet restore 12 --to /tmp/look --pattern 'www/uploads/**'
   ratchet restore broken.zip --to /tmp/rescue --salvage
@@ -50,6 +52,7 @@ export function addRestore(program: Command, session: Session): void {
     .option('--setuid', 'keep setuid and setgid bits')
     .option('--outside-links', 'restore links that point out of the target')
     .option('--skip-installation', 'leave out the folder installation/ with our manifest')
+    .option('--dry-run', 'only tell what the restore would do; exit code 0 if it would be whole, 3 if not')
     .option('--max-ratio <n>', 'refuse entries that grow more than this', parse.parsePositive)
     .option('--max-entries <n>', 'refuse archives with more entries', parse.parsePositive)
     .option('--max-size <size>', 'refuse archives whose content is larger', parse.parseSize)
@@ -89,8 +92,8 @@ async function resumeRestore(
   resume: true | parse.JobRef,
   options: RestoreOptions,
 ): Promise<void> {
-  if (archive !== undefined || options.to !== undefined) {
-    throw new UsageError('--resume goes on with a restore as it was started: give no archive and no --to')
+  if (archive !== undefined || options.to !== undefined || options.dryRun === true) {
+    throw new UsageError('--resume goes on with a restore as it was started: give no archive, no --to and no --dry-run')
   }
   await runJob(session, command, {
     begin: async (backend) => jobToResume(backend, 'restore', resume === true ? null : await numberOf(backend, resume)),
@@ -104,7 +107,7 @@ export async function archiveOf(backend: Backend, session: Session, archive: Arc
 }
 
 function restoreOptions(options: RestoreOptions): Partial<RestoreRequest> {
-  const { salvage, owners, setuid, outsideLinks, skipInstallation } = options
+  const { salvage, owners, setuid, outsideLinks, skipInstallation, dryRun } = options
   const limits = defined({ ratio: options.maxRatio, entries: options.maxEntries, bytes: options.maxSize })
   return defined({
     mode: options.inPlace === true ? ('inplace' as const) : ('new' as const),
@@ -114,6 +117,7 @@ function restoreOptions(options: RestoreOptions): Partial<RestoreRequest> {
     setuid,
     outsideLinks,
     skipInstallation,
+    dryRun,
     limits: Object.keys(limits).length > 0 ? limits : undefined,
     pacing: pacingOf(options.slice ?? DEFAULT_SLICE_MS),
   })

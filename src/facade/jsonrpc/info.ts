@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import { outcome, type JobView, type Part } from '../../engine/job.ts'
-import type { ArtifactInfo } from '../../engine/services.ts'
+import type { ArtifactInfo, RestorePreview } from '../../engine/services.ts'
 import type { backupInfo } from './schemas.ts'
 import { stepReply } from './view.ts'
 
@@ -8,10 +8,11 @@ interface Known {
   readonly job: JobView
   readonly artifacts: readonly ArtifactInfo[]
   readonly parts: readonly Part[]
+  readonly preview: RestorePreview | null
 }
 
 /** All that is known of one job. `paths`: whether the caller may see where files lie on the host. */
-export function infoOf({ job, artifacts, parts }: Known, paths: boolean): z.input<typeof backupInfo> {
+export function infoOf({ job, artifacts, parts, preview }: Known, paths: boolean): z.input<typeof backupInfo> {
   return {
     number: job.number,
     id: job.id,
@@ -36,6 +37,7 @@ export function infoOf({ job, artifacts, parts }: Known, paths: boolean): z.inpu
     error: job.error,
     recentWarnings: job.warnings.recent.map(({ step, code, message }) => ({ step, code, message })),
     artifacts: artifacts.map(({ name, path, size, sha256 }) => ({ name, ...(paths ? { path } : {}), size, sha256 })),
+    ...(preview === null ? {} : { preview }),
     current: stepReply(job),
   }
 }

@@ -17,8 +17,9 @@ export const API_VERSION = 1
 /** Where the program lies is nothing for everybody. */
 const withoutStacks = (page: LogPage): LogPage => ({ ...page, lines: page.lines.map(({ stack: _, ...line }) => line) })
 
-const archiveObject = ({ archive }: { archive: number | string }, reply: StepReply | null): string => {
-  const of = typeof archive === 'number' ? `job:${archive}` : 'archive'
+type Named = { archive: number | string; dryRun?: boolean }
+const archiveObject = ({ archive, dryRun }: Named, reply: StepReply | null): string => {
+  const of = `${typeof archive === 'number' ? `job:${archive}` : 'archive'}${dryRun === true ? ' (dry run)' : ''}`
   return reply === null ? of : `job:${reply.BackupID} of ${of}`
 }
 
@@ -151,7 +152,8 @@ const backups = {
       const job = await jobOf(services, ref, call)
       const { number } = job
       const [artifacts, parts] = [await services.engine.artifacts(number), await services.engine.parts(number)]
-      return infoOf({ job, artifacts, parts }, services.access.allows(call.session, 'admin'))
+      const preview = await services.engine.restorePreview(number)
+      return infoOf({ job, artifacts, parts, preview }, services.access.allows(call.session, 'admin'))
     },
   }),
   getLog: method({

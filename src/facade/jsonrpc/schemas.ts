@@ -98,6 +98,10 @@ export const startRestore = z.strictObject({
       bytes: number.exactOptional(),
     })
     .exactOptional(),
+  dryRun: z
+    .boolean()
+    .exactOptional()
+    .describe('Only find out what the restore would do: nothing is written at the target. getBackupInfo tells.'),
   pacing,
   description,
   comment,
@@ -178,6 +182,34 @@ const summary = {
     .exactOptional()
     .describe('Its files have gone; the record is history.'),
 }
+const previewed = z.array(
+  z.strictObject({
+    path: z.string().describe('In the archive, and so below the target.'),
+    why: z.string().exactOptional().describe('Why it would not be restored.'),
+  }),
+)
+const preview = z
+  .strictObject({
+    files: count,
+    folders: count,
+    links: count,
+    bytes: count.describe('Content of the files.'),
+    replaced: count.describe('Files and links at the target whose place would be taken.'),
+    conflicts: count.describe('Entries that something at the target stands in the way of.'),
+    refused: count.describe('Entries that are not restored whatever the target is like.'),
+    damaged: count.describe('Entries that do not agree with the manifest. Contents of files are not read.'),
+    special: count.describe('Entries whose setuid, setgid or sticky bit would be left out.'),
+    need: count.describe('Room that is needed at least. Bytes.'),
+    free: count.describe('Room that is free. Bytes.'),
+    writable: z.boolean().describe('Whether this account may write into the target.'),
+    owners: z.enum(['set', 'not_asked', 'not_permitted']),
+    xattrs: z.strictObject({ entries: count, settable: z.boolean() }),
+    paths: z
+      .strictObject({ replaced: previewed, conflicts: previewed, refused: previewed, damaged: previewed })
+      .describe('The first 100 of each.'),
+  })
+  .describe('What a dry run has found, once it has ended.')
+
 export const jobList = z.strictObject({ total: count, jobs: z.array(z.strictObject(summary)) })
 
 export const backupInfo = z.strictObject({
@@ -207,6 +239,7 @@ export const backupInfo = z.strictObject({
   artifacts: z.array(
     z.strictObject({ name: z.string(), path: z.string().exactOptional(), size: count, sha256: z.string() }),
   ),
+  preview: preview.exactOptional(),
   current: stepReply,
 })
 

@@ -1,6 +1,5 @@
 import type { StageContext } from '../../engine/stage.ts'
 import { writeFully } from '../../lib/disk.ts'
-import { BackupError, errnoOf } from '../../lib/errors.ts'
 import { release } from '../../lib/release.ts'
 import type { Parts } from '../parts.ts'
 import { Flight } from './flight.ts'
@@ -8,6 +7,7 @@ import { type Folder, reachable } from './handles.ts'
 import { noteFolder, noteLink, noteName, type FolderNote, type LinkNote } from './lists.ts'
 import type { Metadata } from './metadata.ts'
 import type { Item } from './plan.ts'
+import { filesOf, mayReplaceFile } from './present.ts'
 import { faultOf, report, type Fault } from './report.ts'
 import type { Site } from './site.ts'
 import { FILES, restoreSpec, type ExtractSlot } from './slots.ts'
@@ -65,7 +65,7 @@ export class Batch implements AsyncDisposable {
     this.#parts = parts
     this.#site = site
     this.#slot = slot
-    this.#ownFiles = new Set(site.archive.parts.map((part) => `${part.dev}:${part.ino}`))
+    this.#ownFiles = filesOf(site.archive)
   }
 
   get size(): number {
@@ -238,22 +238,9 @@ export class Batch implements AsyncDisposable {
     const folder = this.#open(item.components.slice(0, -1))
     if (name === null) return
     const leaf = item.components.at(-1) ?? Buffer.alloc(0)
-    if (restoreSpec(this.#ctx).mode === 'inplace') this.#guard(folder, leaf)
+    if (restoreSpec(this.#ctx).mode === 'inplace') mayReplaceFile(disk, folder, leaf, this.#ownFiles)
     disk.rename(this.#site.staging.path(name), folder.child(leaf))
     this.#site.tree.changed(folder)
-  }
-
-  /** An existing file may be replaced; anything else, and the archive itself, may not. */
-  #guard(folder: Folder, leaf: Buffer): void {
-    let present
-    try {
-      present = this.#ctx.disk.lstat(folder.child(leaf))
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return
-      throw error
-    }
-    if (present.kind !== 'file') throw refused(`a ${present.kind} of this name is there already`)
-    if (this.#ownFiles.has(`${present.dev}:${present.ino}`)) throw refused('it would replace the archive itself')
   }
 
   #placeFolder(item: Item, note: FolderNote): void {
@@ -290,8 +277,6 @@ export class Batch implements AsyncDisposable {
     })
   }
 }
-
-const refused = (why: string): BackupError => new BackupError('ENTRY_REFUSED', why)
 
 const SLASH = Buffer.from('/')
 

@@ -44,7 +44,8 @@ export async function* extractEntries(work: ExtractWork): Steps {
   }
 }
 
-function makePlan(ctx: StageContext, cursor: ManifestCursor, missing: ManifestEntry[], entries: number): Plan {
+/** `missing`: the list into which `cursor` puts the lines it skips. */
+export function makePlan(ctx: StageContext, cursor: ManifestCursor, missing: ManifestEntry[], entries: number): Plan {
   const spec = restoreSpec(ctx)
   const repeats = ctx.keep('repeats', () => new Repeats(ctx, entries, restoreSlot(ctx).repeats))
   const rules = {

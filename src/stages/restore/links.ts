@@ -1,8 +1,9 @@
 import type { StageContext } from '../../engine/stage.ts'
 import { BackupError, errnoOf } from '../../lib/errors.ts'
-import type { Folder, TargetTree } from './handles.ts'
+import type { TargetTree } from './handles.ts'
 import type { LinkNote } from './lists.ts'
 import { split } from './plan.ts'
+import { mayReplaceLink } from './present.ts'
 import { restoreSpec } from './slots.ts'
 import type { Staging } from './staging.ts'
 
@@ -15,12 +16,10 @@ export function placeLink(ctx: StageContext, tree: TargetTree, staging: Staging,
   const components = split(note.path)
   const parent = components.slice(0, -1)
   const leaf = components.at(-1) ?? Buffer.alloc(0)
-  checkTarget(note.target)
-  if (!restoreSpec(ctx).outsideLinks && leavesTarget(tree, parent, note.target)) {
-    throw refused('its target lies outside the restored folder')
-  }
+  const isFolder = (at: readonly Buffer[]): boolean => isRealFolder(tree, at)
+  judgeLink({ root: tree.root.path, isFolder, outsideToo: restoreSpec(ctx).outsideLinks }, parent, note.target)
   const { folder } = tree.open(parent, true)
-  refuseOther(ctx, folder, leaf)
+  mayReplaceLink(ctx.disk, folder, leaf)
   staging.remove(STAGED)
   const staged = staging.path(STAGED)
   ctx.disk.symlink(note.target, staged)
@@ -31,14 +30,21 @@ export function placeLink(ctx: StageContext, tree: TargetTree, staging: Staging,
   tree.changed(folder)
 }
 
-/** A link may replace a link; nothing else. */
-function refuseOther(ctx: StageContext, folder: Folder, leaf: Buffer): void {
-  try {
-    const { kind } = ctx.disk.lstat(folder.child(leaf))
-    if (kind !== 'symlink') throw refused(`a ${kind} of this name is there already`)
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error
-  }
+/** What a link's target is judged by. */
+export interface LinkRules {
+  /** Path of the restore's target. */
+  readonly root: Buffer
+  /** Whether these components are a real folder below the target once all files are there. */
+  isFolder(components: readonly Buffer[]): boolean
+  /** Links may leave the target. */
+  readonly outsideToo: boolean
+}
+
+/** ENTRY_REFUSED for a target that cannot be, or leaves the restored folder. `parent`: where the link lies. */
+export function judgeLink(rules: LinkRules, parent: readonly Buffer[], target: Buffer): void {
+  checkTarget(target)
+  if (rules.outsideToo || !leavesTarget(rules, parent, target)) return
+  throw refused('its target lies outside the restored folder')
 }
 
 function checkTarget(target: Buffer): void {
@@ -51,8 +57,7 @@ function checkTarget(target: Buffer): void {
  * Whether following the link can lead out of the target. Going up is judged only from real folders: a
  * name before `..` might be a link that leads elsewhere.
  */
-export function leavesTarget(tree: TargetTree, parent: readonly Buffer[], target: Buffer): boolean {
-  const root = tree.root.path
+function leavesTarget({ root, isFolder }: LinkRules, parent: readonly Buffer[], target: Buffer): boolean {
   let at = [...parent]
   let rest = target
   if (target[0] === 0x2f) {
@@ -70,7 +75,7 @@ export function leavesTarget(tree: TargetTree, parent: readonly Buffer[], target
       named = true
       continue
     }
-    if (at.length === 0 || (named && !isFolder(tree, at))) return true
+    if (at.length === 0 || (named && !isFolder(at))) return true
     at.pop()
   }
   return false
@@ -78,7 +83,7 @@ export function leavesTarget(tree: TargetTree, parent: readonly Buffer[], target
 
 const SLASH = Buffer.from('/')
 
-function isFolder(tree: TargetTree, components: readonly Buffer[]): boolean {
+export function isRealFolder(tree: TargetTree, components: readonly Buffer[]): boolean {
   try {
     tree.open(components, false)
     return true

@@ -1,5 +1,6 @@
 import type { ManifestEntry } from '../../archive/manifest.ts'
 import type { ArchiveEntry } from '../../archive/format.ts'
+import type { RestoreSpec } from '../../engine/spec.ts'
 
 /** What is set on a restored thing. */
 export interface Metadata {
@@ -15,6 +16,10 @@ export interface MetadataRules {
   readonly setuid: boolean
   readonly owners: boolean
   readonly root: boolean
+}
+
+export function metadataRules(spec: RestoreSpec, root: boolean): MetadataRules {
+  return { setuid: spec.setuid && root, owners: spec.owners, root }
 }
 
 const SPECIAL = 0o7000

@@ -16,10 +16,12 @@ const PER_BUCKET = 1_000_000
 
 export const bucketsFor = (entries: number): number => Math.max(1, Math.ceil(entries / PER_BUCKET))
 
+/** What a file system that does not tell upper from lower case takes for the same. */
+export const foldedName = (path: Buffer): string => path.toString('utf8').normalize('NFC').toUpperCase().toLowerCase()
+
 /** Notes a name. */
 export function noteName(ctx: StageContext, path: Buffer, index: number, buckets: number): void {
-  const folded = path.toString('utf8').normalize('NFC').toUpperCase().toLowerCase()
-  const hash = createHash('sha256').update(folded).digest()
+  const hash = createHash('sha256').update(foldedName(path)).digest()
   const record = Buffer.allocUnsafe(RECORD)
   hash.copy(record, 0, 0, 8)
   record.writeBigUInt64LE(BigInt(index), 8)
@@ -46,7 +48,7 @@ export function compareBucket(ctx: StageContext, bucket: number): number {
 }
 
 /** Open addressing over 64-bit keys, 12 bytes a place, at most half full. */
-class NameTable {
+export class NameTable {
   readonly #low: Uint32Array
   readonly #high: Uint32Array
   readonly #used: Uint8Array
@@ -62,15 +64,23 @@ class NameTable {
 
   /** False if the key is there already. */
   add(low: number, high: number): boolean {
-    let at = low & this.#mask
-    while (this.#used[at] === 1) {
-      if (this.#low[at] === low && this.#high[at] === high) return false
-      at = (at + 1) & this.#mask
-    }
+    const at = this.#place(low, high)
+    if (this.#used[at] === 1) return false
     this.#used[at] = 1
     this.#low[at] = low
     this.#high[at] = high
     return true
+  }
+
+  has(low: number, high: number): boolean {
+    return this.#used[this.#place(low, high)] === 1
+  }
+
+  /** Where the key is, or would be. */
+  #place(low: number, high: number): number {
+    let at = low & this.#mask
+    while (this.#used[at] === 1 && (this.#low[at] !== low || this.#high[at] !== high)) at = (at + 1) & this.#mask
+    return at
   }
 }
 

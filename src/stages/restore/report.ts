@@ -16,7 +16,7 @@ const CODES: Readonly<Record<Fault['kind'], WarningCode>> = {
 }
 
 /** Names what is not restored, and counts it (R23, R30). */
-export function report(ctx: StageContext, slot: ExtractSlot, path: Buffer, fault: Fault): void {
+export function report(ctx: StageContext, slot: Pick<ExtractSlot, Fault['kind']>, path: Buffer, fault: Fault): void {
   const count = ++slot[fault.kind]
   ctx.part('archive').omitted++
   if (count <= NAMED) ctx.warn(CODES[fault.kind], `${displayName(path)}: ${fault.message}`)

@@ -21,6 +21,8 @@ export type RestoreSlot = {
   folded: boolean
   /** Whether any entry repeats the name of an earlier one (work file with their indexes). */
   repeats: boolean
+  /** Bytes that have to be free at the target; kept by a dry run. */
+  need?: number
 }
 
 export type ManifestCopy = { stored: number; plain: number; crc: number }
@@ -117,6 +119,7 @@ export const FILES = {
   implied: 'restore-implied',
   folders: 'restore-folders',
   narrow: 'restore-narrow',
+  previewFolders: 'preview-folders',
   blocks: (index: number): string => `restore-blocks-${index}`,
 } as const
 

@@ -33,6 +33,23 @@ function strangers(ctx: StageContext, target: string): number {
   }
 }
 
+/** The target as it is, or null where it is missing. */
+export function presentTarget(ctx: StageContext): Place | null {
+  const stat = statIfThere(ctx.disk, restoreSpec(ctx).target)
+  return stat === null ? null : placeOf(stat)
+}
+
+/** The target, or else the folder above it in which it would be made. TARGET_UNWRITABLE if there is none. */
+export function nearestFolder(disk: Disk, target: string): string {
+  for (let at = target; ; at = path.dirname(at)) {
+    const stat = followIfThere(disk, at)
+    if (stat?.kind === 'dir') return at
+    if (stat !== null || path.dirname(at) === at) {
+      throw new BackupError('TARGET_UNWRITABLE', `the target ${target} cannot be made: ${at} is not a folder`)
+    }
+  }
+}
+
 /** Folders in a target that belong to a job all begin so. */
 export const stagingPrefix = (jobId: string): string => `.ratchet-${jobId}-`
 

@@ -2,8 +2,9 @@ import type { Codec } from '../../archive/codec.ts'
 import type { Progress, StageContext } from '../../engine/stage.ts'
 import { displayName } from '../../lib/entry-path.ts'
 import type { Parts } from '../parts.ts'
+import { sayStripped } from './apply-metadata.ts'
 import { Batch } from './batch.ts'
-import { metadataOf, stripped, type Metadata, type MetadataRules } from './metadata.ts'
+import { metadataOf, metadataRules, type Metadata, type MetadataRules } from './metadata.ts'
 import type { Item } from './plan.ts'
 import type { Site } from './site.ts'
 import { FILES, restoreSpec, type ExtractSlot } from './slots.ts'
@@ -41,7 +42,7 @@ export class ExtractWork {
     this.slot = slot
     this.codec = parts.codec()
     this.batch = new Batch(ctx, parts, site, slot)
-    this.rules = { setuid: spec.setuid && parts.root, owners: spec.owners, root: parts.root }
+    this.rules = metadataRules(spec, parts.root)
     this.#gap = Math.min(GAP_MOST, spec.pacing.maxMs / GAP_SHARE)
     this.#lastYield = ctx.clock.mono()
   }
@@ -97,9 +98,7 @@ export class ExtractWork {
   }
 
   metadata(item: Item): Metadata {
-    if (item.wanted && item.entry.kind !== 'symlink' && stripped(item.entry, item.line, this.rules)) {
-      this.ctx.warn('metadata', `${displayName(item.entry.path)}: setuid, setgid or sticky bit left out`)
-    }
+    if (item.wanted) sayStripped(this.ctx, item, this.rules)
     return metadataOf(item.entry, item.line, this.rules)
   }
 

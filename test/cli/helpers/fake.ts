@@ -1,5 +1,12 @@
 import { PassThrough } from 'node:stream'
-import type { JobSummary, LogLine, LogQuery, Removable, RetentionPreview } from '../../../src/engine/services.ts'
+import type {
+  JobSummary,
+  LogLine,
+  LogQuery,
+  Removable,
+  RestorePreview,
+  RetentionPreview,
+} from '../../../src/engine/services.ts'
 import type { RetentionPolicy } from '../../../src/engine/spec.ts'
 import { readDocument, type ImportChoice, type ProfileDocument } from '../../../src/engine/profile-document.ts'
 import { LOG_LEVELS } from '../../../src/lib/log-level.ts'
@@ -154,6 +161,11 @@ export class FakeBackend implements Backend {
   async list(): ReturnType<Backend['list']> {
     const jobs = this.jobs.toReversed().map(summaryOf)
     return { total: jobs.length, jobs }
+  }
+
+  found: RestorePreview | null = null
+  async restorePreview(): ReturnType<Backend['restorePreview']> {
+    return this.found
   }
 
   async artifacts(): ReturnType<Backend['artifacts']> {
