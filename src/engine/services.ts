@@ -188,6 +188,7 @@ export interface Engine {
 }
 
 export type { KeptBy, RemovedFor } from './retention.ts'
+export { filesGone } from './fate.ts'
 
 export type Removable = 'files' | 'record' | 'both'
 

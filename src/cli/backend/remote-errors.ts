@@ -9,7 +9,9 @@ export async function remoteErrors<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call()
   } catch (error) {
-    if (error instanceof ConnectionError) throw new BackupError('UNREACHABLE', error.message, { cause: error })
+    if (error instanceof ConnectionError) {
+      throw new BackupError(error.status === 429 ? 'TOO_MANY_REQUESTS' : 'UNREACHABLE', error.message, { cause: error })
+    }
     if (!(error instanceof RatchetError)) throw error
     const known = isCode(error.code)
     const hint = error.hint !== '' ? error.hint : known ? undefined : 'Is this the address of a Ratchet server?'
