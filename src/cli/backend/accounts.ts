@@ -3,7 +3,6 @@ import type {
   Audit,
   AuditEntry,
   AuditVerdict,
-  Session,
   TokenInfo,
   TokenInput,
   UserInfo,
@@ -11,6 +10,7 @@ import type {
 } from '../../engine/services.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { RatchetClient } from '../../client/client.ts'
+import { LOCAL, noteLocal, trailedLocal } from './local-trail.ts'
 import { remoteErrors } from './remote-errors.ts'
 
 /** Users, tokens and the audit trail, as commands see them. */
@@ -25,23 +25,23 @@ export interface AccountStore {
   verifyAudit(): Promise<AuditVerdict>
 }
 
-/** Whoever works on the data folder itself: may write every file in it, so may do everything. */
-const LOCAL: Session = { name: '@local', role: 'admin', profiles: null, kind: 'host', id: '', loginAt: null }
-
 /** In this process. What it changes counts at once in servers on the same folder, and stands in the trail. */
 export function localAccounts({ accounts, audit }: { accounts: Accounts; audit: Audit }): AccountStore {
   return {
     users: async () => accounts.listUsers(),
-    async saveUser(user) {
-      noteLocal(audit, 'user.save', 'user', 'begun')
-      const saved = await accounts.saveUser(user)
-      noteLocal(audit, 'user.save', `user:${saved.name}`)
-      return saved
-    },
+    saveUser: (user) =>
+      trailedLocal<UserInfo>(
+        audit,
+        'user.save',
+        (saved) => (saved === null ? 'user' : `user:${saved.name}`),
+        () => accounts.saveUser(user),
+      ),
     async removeUser(name) {
-      noteLocal(audit, 'user.delete', 'user', 'begun')
-      accounts.deleteUser(name)
-      noteLocal(audit, 'user.delete', `user:${name.toLowerCase()}`)
+      const work = (): string => {
+        accounts.deleteUser(name)
+        return name.toLowerCase()
+      }
+      await trailedLocal(audit, 'user.delete', (gone) => (gone === null ? 'user' : `user:${gone}`), work)
     },
     tokens: async () => accounts.listTokens(LOCAL),
     async createToken(token) {
@@ -56,11 +56,6 @@ export function localAccounts({ accounts, audit }: { accounts: Accounts; audit: 
     audit: async (from, limit) => audit.read(from, limit),
     verifyAudit: async () => audit.verify(),
   }
-}
-
-/** An entry for what the command line does on the data folder itself. */
-export function noteLocal(audit: Audit, event: string, object: string, result = 'ok'): void {
-  audit.note({ event, actor: LOCAL.name, face: 'cli', address: '', object, result, request: '' })
 }
 
 /** Behind a server. */
