@@ -9,6 +9,7 @@ import type {
   UserInput,
 } from '../../engine/services.ts'
 import { BackupError } from '../../lib/errors.ts'
+import type { LoginResult } from '../../client/account-types.ts'
 import type { RatchetClient } from '../../client/client.ts'
 import { LOCAL, noteLocal, trailedLocal } from './local-trail.ts'
 import { remoteErrors } from './remote-errors.ts'
@@ -18,6 +19,8 @@ export interface AccountStore {
   users(): Promise<UserInfo[]>
   saveUser(user: UserInput): Promise<UserInfo>
   removeUser(name: string): Promise<void>
+  /** A token for some hours, to be shown as any other; fresh for some minutes. */
+  login(name: string, password: string): Promise<LoginResult>
   tokens(): Promise<TokenInfo[]>
   createToken(token: TokenInput): Promise<TokenInfo & { secret: string }>
   revokeToken(id: string): Promise<void>
@@ -43,6 +46,12 @@ export function localAccounts({ accounts, audit }: { accounts: Accounts; audit: 
       }
       await trailedLocal(audit, 'user.delete', (gone) => (gone === null ? 'user' : `user:${gone}`), work)
     },
+    login: () =>
+      Promise.reject(
+        new BackupError('BAD_REQUEST', 'a login is for servers', {
+          hint: 'Name one with --url. Whoever works on the data folder itself needs none.',
+        }),
+      ),
     tokens: async () => accounts.listTokens(LOCAL),
     async createToken(token) {
       const made = accounts.createToken(LOCAL, token)
@@ -64,6 +73,7 @@ export function remoteAccounts(client: RatchetClient): AccountStore {
     users: () => remoteErrors(() => client.listUsers()),
     saveUser: (user) => remoteErrors(() => client.saveUser(user)),
     removeUser: (name) => remoteErrors(() => client.deleteUser(name)),
+    login: (name, password) => remoteErrors(() => client.login(name, password)),
     tokens: () => remoteErrors(() => client.listTokens()),
     createToken: (token) => remoteErrors(() => client.createToken(token)),
     revokeToken: (id) => remoteErrors(() => client.revokeToken(id)),
