@@ -80,7 +80,22 @@ export class AuditTrail implements Audit {
   }
 
   verify(): ReturnType<Audit['verify']> {
-    return verifyTrail(this.#disk, this.folder, () => this.head())
+    const verdict = verifyTrail(this.#disk, this.folder, () => this.head())
+    const isGone = verdict.ok && verdict.entries === 0 && this.#hasUsers()
+    return isGone
+      ? { ...verdict, ok: false, reason: 'there are users, and no entry tells of them: it was removed' }
+      : verdict
+  }
+
+  /** No user is made without an entry before it. */
+  #hasUsers(): boolean {
+    try {
+      const names = this.#disk.readdir(path.join(this.folder, '../access'))
+      return names.some((name) => /^users-\d+\.json$/.test(name.toString('utf8')))
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return false
+      throw error
+    }
   }
 
   /** The newest entry, from the head record; null: there is none. STATE_DAMAGED. */

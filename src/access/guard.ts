@@ -10,6 +10,8 @@ import { addressKey, isLoopback } from './address.ts'
  *   its address would guess on for free.
  * - An account counts each address that failed on it once, so that one guesser cannot lock its owner out
  *   elsewhere; many addresses together make strangers wait.
+ * - A secret of 256 bits that names itself, and was right from this address the last time it was named, is looked at
+ *   at once: a neighbour's stale token must not hold a backup up. One wrong one in its name ends that.
  * - Everybody together has a small allowance of failures. Once it is spent only this machine and addresses that have
  *   shown a right secret before are listened to.
  */
@@ -66,6 +68,8 @@ export class AttemptGuard {
   readonly #pairs = new Map<string, number>()
   /** Addresses (`*|address`) and accounts at an address that were right once. */
   readonly #known = new Set<string>()
+  /** Of those accounts at an address that were right the last time. */
+  readonly #proven = new Set<string>()
   /** Times of the failures of everybody, oldest first. */
   readonly #all: number[] = []
   #pending = 0
@@ -78,10 +82,12 @@ export class AttemptGuard {
 
   /**
    * How long this address must still wait before its secret is looked at. Milliseconds; 0: go on. `exempt`: the
-   * allowance of everybody does not count, since the account cannot be hit upon by chance.
+   * allowance of everybody does not count, since the account cannot be hit upon by chance; nor does anything where it
+   * was right the last time.
    */
   waitMs(address: string, account?: string, exempt = false): number {
     const key = addressKey(address)
+    if (exempt && account !== undefined && this.#proven.has(pair(account, key))) return 0
     const own = this.#entryWait(key)
     const listened = exempt || isLoopback(key) || this.#known.has(pair('*', key))
     const everybody = listened ? 0 : this.#commonWait()
@@ -123,6 +129,7 @@ export class AttemptGuard {
     this.#fail(key, now)
     if (account === undefined) return
     const both = pair(account, key)
+    this.#proven.delete(both)
     const before = this.#pairs.get(both)
     this.#pairs.delete(both)
     this.#pairs.set(both, now)
@@ -138,6 +145,10 @@ export class AttemptGuard {
       this.#known.add(name)
     }
     trim(this.#known, this.#options.maxAddresses)
+    if (account === undefined) return
+    this.#proven.delete(pair(account, key))
+    this.#proven.add(pair(account, key))
+    trim(this.#proven, this.#options.maxAddresses)
   }
 
   get size(): number {

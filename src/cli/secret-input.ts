@@ -17,6 +17,9 @@ export async function readNewPassword(io: Io, prompt: string): Promise<string> {
   return password
 }
 
+/** One that there is already. UsageError when nothing comes. */
+export const readPassword = (io: Io, prompt: string): Promise<string> => readSecret(io, `${prompt}: `)
+
 async function readSecret(io: Io, prompt: string): Promise<string> {
   const secret = io.stdin.isTTY === true ? await typed(io, prompt) : await firstLine(io)
   if (secret === '') throw new UsageError('no password was given', 'Type it, or send it to standard input.')

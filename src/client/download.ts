@@ -1,6 +1,6 @@
 import type { Download, DownloadOptions, DownloadTarget } from './content-types.ts'
 import { ConnectionError, RatchetError } from './errors.ts'
-import { isObject, reasonOf, waitOf, type Target } from './transport.ts'
+import { isObject, notNow, reasonOf, waitOf, type Target } from './transport.ts'
 import type { JobHandle } from './types.ts'
 
 /** `…/rpc` → the address of a download on the same server. */
@@ -74,10 +74,7 @@ async function* whole(
 async function refusalOf(response: Response, target: Target): Promise<Error> {
   const { status } = response
   const text = await response.text().catch(() => '') // only its status is known then
-  if (status === 429 || status === 408)
-    return new ConnectionError(`the server answered HTTP ${status}`, {
-      retryAfterMs: waitOf(response.headers.get('retry-after'), target.clock),
-    })
+  if (status === 429 || status === 408) return notNow(status, waitOf(response.headers.get('retry-after'), target.clock))
   const error = errorIn(text)
   if (error === null && status >= 500) return new ConnectionError(`the server answered HTTP ${status}`)
   return error ?? new RatchetError(`the server answered HTTP ${status}`, 0)

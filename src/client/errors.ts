@@ -21,10 +21,13 @@ export class RatchetError extends Error {
 export class ConnectionError extends Error {
   /** How long the server asked us to wait. Milliseconds. */
   readonly retryAfterMs: number | null
+  /** The HTTP status of an answer that counts as none; null: nothing was answered, or not by HTTP's rules. */
+  readonly status: number | null
 
-  constructor(message: string, options: { cause?: unknown; retryAfterMs?: number | null } = {}) {
+  constructor(message: string, options: { cause?: unknown; retryAfterMs?: number | null; status?: number } = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'ConnectionError'
     this.retryAfterMs = options.retryAfterMs ?? null
+    this.status = options.status ?? null
   }
 }

@@ -29,8 +29,7 @@ export async function exchange(target: Target, request: Request, signal?: AbortS
   const { status, text, retryAfter } = await send(target, request, signal)
   const reply = parse(text)
   // A refusal under 5xx comes from something in front, whatever its body says.
-  if (status >= 500 || status === 429 || status === 408)
-    throw new ConnectionError(`the server answered HTTP ${status}`, { retryAfterMs: waitOf(retryAfter, target.clock) })
+  if (status >= 500 || status === 429 || status === 408) throw notNow(status, waitOf(retryAfter, target.clock))
   // At the door the id is not yet known, so a refusal may come without it; a result may not.
   const mine = reply !== null && (reply.id === request.id || (reply.id === null && reply.error !== undefined))
   if (!mine)
@@ -39,6 +38,13 @@ export async function exchange(target: Target, request: Request, signal?: AbortS
       : new ConnectionError(`not a reply to this call (HTTP ${status})`)
   if (reply.error !== undefined) throw new RatchetError(reply.error.message, reply.error.code, reply.error.data)
   return reply.result
+}
+
+/** Nothing was done: the same call may be made again. */
+export function notNow(status: number, retryAfterMs: number | null): ConnectionError {
+  const wait = retryAfterMs === null ? '' : `; it asks to wait ${Math.ceil(retryAfterMs / 1000)} s`
+  const why = status === 429 ? 'too many calls, or too many wrong tokens, from this address' : 'the server answered'
+  return new ConnectionError(`${why} (HTTP ${status})${wait}`, { retryAfterMs, status })
 }
 
 interface Raw {

@@ -1,5 +1,5 @@
 import type { ArchiveHandle, Archives, Outgoing } from '../engine/archives.ts'
-import type { Engine } from '../engine/services.ts'
+import { filesGone, type Engine } from '../engine/services.ts'
 import { BackupError } from '../lib/errors.ts'
 import type { ArchiveRef } from './opened.ts'
 import type { Shelf } from './shelf.ts'
@@ -47,12 +47,13 @@ function countDown<O extends Outgoing>(outgoing: O, done: () => void): O {
 
 async function refOf(engine: Pick<Engine, 'get' | 'artifacts'>, archive: ArchiveHandle): Promise<ArchiveRef> {
   if (typeof archive === 'string') return { lastPart: archive }
-  const { kind, status, spec } = await engine.get(archive)
+  const { kind, status, spec, standing } = await engine.get(archive)
+  if (standing?.filesRemoved !== undefined) throw filesGone(archive, standing.filesRemoved)
   const parts = await engine.artifacts(archive)
   if (kind === 'backup' && spec.kind === 'backup' && parts.length > 0)
     return { format: spec.format, parts: parts.map(({ name, path, size }) => ({ name, path, size })) }
   const what = kind === 'backup' ? `backup ${archive} is ${status}` : `job ${archive} is a ${kind}`
   throw new BackupError('ARCHIVE_NOT_FOUND', `${what}; it has no archive`, {
-    hint: 'Name a backup that has completed and whose files have not been removed.',
+    hint: 'Name a backup that has completed.',
   })
 }

@@ -122,7 +122,8 @@ export function isFrozen(number: number): BackupError {
 export function filesGone(number: number, { at, by, reason }: FilesRemoved): BackupError {
   const who = by === 'user' ? 'on request' : 'by retention'
   const when = new Date(at).toISOString().slice(0, 19).replace('T', ' ')
-  const message = `the files of backup ${number} were removed ${who} on ${when} UTC: ${reason}`
+  const why = by === 'user' ? '' : `: ${reason}`
+  const message = `the files of backup ${number} were removed ${who} on ${when} UTC${why}`
   return new BackupError('ARCHIVE_NOT_FOUND', message, {
     hint: 'Only its record is left; choose a backup that has its files.',
     data: { number, removedAt: at, removedBy: by },

@@ -203,7 +203,8 @@ function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], un
 export function complaintOf(error: z.ZodError): string {
   const lines = error.issues.slice(0, 5).map((issue) => {
     const where = issue.path.map(String).join('.').slice(0, 100)
-    return where === '' ? issue.message : `${where}: ${issue.message}`
+    const what = issue.message.replace(/^Invalid input: expected (.+), received undefined$/, 'is missing (expected $1)')
+    return where === '' ? what : `${where}: ${what}`
   })
   const more = error.issues.length > 5 ? ` (and ${error.issues.length - 5} more)` : ''
   const text = lines.join('; ')

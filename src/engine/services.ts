@@ -194,6 +194,7 @@ export interface Engine {
 
 export type { RestorePreview } from './restore-preview.ts'
 export type { KeptBy, RemovedFor } from './retention.ts'
+export { filesGone } from './fate.ts'
 
 export type Removable = 'files' | 'record' | 'both'
 

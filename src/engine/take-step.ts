@@ -198,7 +198,10 @@ class StepRun {
     if (job.status === 'pending' || job.status === 'stalled') job.status = 'running'
     job.sleepMs = 0
     if (key !== undefined) job.lastKey = { key, step: job.steps + 1 }
-    this.#log.add('debug', `step ${job.steps + 1} begins in ${job.plan[job.stage] ?? 'nothing'} for ${this.#slice} ms`)
+    this.#log.add(
+      'debug',
+      `step ${job.steps + 1} begins in ${job.plan[job.stage] ?? 'nothing'} for ${Math.round(this.#slice)} ms`,
+    )
     this.#log.flush()
   }
 

@@ -1,4 +1,4 @@
-import type { ArtifactInfo, Purpose, Services } from '../engine/services.ts'
+import { filesGone, type ArtifactInfo, type Purpose, type Services } from '../engine/services.ts'
 import { nameToJson } from '../lib/entry-path.ts'
 import { BackupError } from '../lib/errors.ts'
 
@@ -31,6 +31,8 @@ export async function requirePart({ engine }: Services, backup: number, named: s
   const numbered = /^[1-9]\d{0,6}$/.test(named) ? parts[Number(named) - 1] : undefined
   const found = parts.find(({ name }) => name === named) ?? numbered
   if (found !== undefined) return found
+  const { standing } = await engine.get(backup)
+  if (standing?.filesRemoved !== undefined) throw filesGone(backup, standing.filesRemoved)
   throw new BackupError('ARCHIVE_NOT_FOUND', `backup ${backup} has no such part`, {
     hint: 'Ask for the backup to see its parts; one that has not completed has none.',
   })

@@ -38,15 +38,18 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   LIMIT_EXCEEDED: 422,
 }
 
+const WHERE_TO_LOOK = 'Ask for the backup to see its parts, browse it to see its entries.'
+
 function refuseWith({ accounts }: Services, response: Response, error: BackupError): void {
-  const { code, message } = error
+  const { code, message, hint } = error
   if (code === 'UNAUTHORIZED') return refuseStranger(response, () => accounts.isSetUp())
   if (code === 'TOO_MANY_REQUESTS') return refuseForNow(response, Number(error.data['retryAfterMs'] ?? 1_000))
   for (const name of OF_CONTENT) response.removeHeader(name)
   const status = STATUS[code] ?? 500
   // Missing, foreign, and somebody's path: one body.
-  if (status === 404) return refuse(response, 404, code, 'there is no such backup, part or entry')
-  refuse(response, status, code, status === 500 ? 'the download failed' : message)
+  if (status === 404) return refuse(response, 404, code, 'there is no such backup, part or entry', WHERE_TO_LOOK)
+  if (status === 500) return refuse(response, 500, code, 'the download failed')
+  refuse(response, status, code, message, hint)
 }
 
 async function answer(
@@ -58,6 +61,7 @@ async function answer(
   const isStranger = visitor.session === NOBODY && !/[?&]ticket=/.test(request.url ?? '')
   if (isStranger) return refuseStranger(response, () => services.accounts.isSetUp())
   const asked = askedFor(request)
+  if (asked.ticket !== null && request.method === 'HEAD') return refuseLook(response)
   const session = sessionOf(services, visitor, asked)
   if (session === NOBODY) return refuseStranger(response, () => services.accounts.isSetUp())
   markAuthenticated(request.socket)
@@ -73,6 +77,12 @@ async function answer(
   const { number } = await jobOf(services, { backupid: asked.number ?? asked.backup }, call)
   const wanted: Wanted = 'part' in asked ? { backup: number, part: asked.part } : { backup: number, entry: asked.entry }
   await deliver({ services, call, request, response }, wanted)
+}
+
+/** Whatever looks at a link before it follows it (a chat, a mail filter, a download manager) must not use it up. */
+function refuseLook(response: Response): void {
+  response.set('Allow', 'GET')
+  refuse(response, 405, 'BAD_REQUEST', 'a link is answered by GET alone, and once')
 }
 
 /** A download starts no job. */

@@ -11,8 +11,9 @@ export interface Visitor {
 
 export const visitorOf = (response: Response): Visitor => response.locals['visitor'] as Visitor // set by the entrance
 
-export function refuse(response: Response, status: number, code: ErrorCode, message: string): void {
-  response.status(status).json(refusal(code, message))
+/** `hint`: other than the one of the code. */
+export function refuse(response: Response, status: number, code: ErrorCode, message: string, hint?: string): void {
+  response.status(status).json(refusal(code, message, hint))
 }
 
 const BEFORE_SETUP = 'until the method setUp has made the first user, only the token file of the server counts'

@@ -24,6 +24,10 @@ class Fatal extends Error {
   }
 }
 
+/** The archive's frame is damaged, without which nothing in it is found from here. */
+const broken = (what        )        =>
+  new Fatal(`${what}\nRatchet gives back what is intact: ratchet restore ARCHIVE --to FOLDER --salvage`)
+
 const WINDOW = 512 << 10
 /** Read at a place that is not near the last one: often it is only a header. */
 const ALONE = 4 << 10
@@ -199,7 +203,7 @@ function centralOf(archive        )               {
   const tailAt = Math.max(0, archive.size - 22 - 0xffff)
   const tail = archive.read(tailAt, archive.size - tailAt)
   const at = endIn(tail)
-  if (at < 0) throw new Fatal('the archive has no end: it was cut off, or its last part is missing')
+  if (at < 0) throw broken('the archive has no end: it was cut off, or its last part is missing')
   const wideAt = at - 20
   const wide = wideAt >= 0 && tail.readUInt32LE(wideAt) === LOCATOR
   if (!wide) {
@@ -208,7 +212,7 @@ function centralOf(archive        )               {
   }
   const record = partStart(archive, tail.readUInt32LE(wideAt + 4)) + u64At(tail, wideAt + 8)
   const b = archive.read(record, 56)
-  if (b.length < 56 || b.readUInt32LE(0) !== END64) throw new Fatal('the end of the archive is damaged (ZIP64 record)')
+  if (b.length < 56 || b.readUInt32LE(0) !== END64) throw broken('the end of the archive is damaged (ZIP64 record)')
   return { count: u64At(b, 32), start: partStart(archive, b.readUInt32LE(20)) + u64At(b, 48), end: record }
 }
 
@@ -227,7 +231,7 @@ function* zipItems(archive        )                                   {
   for (let index = 0; index < count; index++) {
     const fixed = archive.peek(at, 46)
     if (at + 46 > end || fixed.length < 46 || fixed.readUInt32LE(0) !== CENTRAL) {
-      throw new Fatal(`the directory of the archive is damaged at entry ${index + 1} of ${count}`)
+      throw broken(`the directory of the archive is damaged at entry ${index + 1} of ${count}`)
     }
     const length = 46 + fixed.readUInt16LE(28) + fixed.readUInt16LE(30) + fixed.readUInt16LE(32)
     const item = decodeRecord(archive, Buffer.from(archive.peek(at, length)))
@@ -357,7 +361,7 @@ function* jpaItems(archive        )                                   {
   const header = archive.read(begin, 19)
   if (begin < 0 || header.length < 19 || header[5] !== 1) throw new Fatal('this is not a JPA archive of version 1')
   const count = header.readUInt32LE(7)
-  if (count === 0) throw new Fatal('the archive was never finished: its header counts no entries')
+  if (count === 0) throw broken('the archive was never finished: its header counts no entries')
   let at = begin + header.readUInt16LE(3)
   for (let index = 0; index < count; index++) {
     const { item, end } = decodeBlock(archive, at, index, count)
@@ -368,7 +372,7 @@ function* jpaItems(archive        )                                   {
 }
 
 function decodeBlock(archive        , at        , index        , count        )                              {
-  const bad = (why        )        => new Fatal(`entry ${index + 1} of ${count} ${why}; is a part missing?`)
+  const bad = (why        )        => broken(`entry ${index + 1} of ${count} ${why}; is a part missing?`)
   const start = archive.peek(at, 7)
   if (start.length < 7 || start.toString('latin1', 0, 3) !== 'JPF') throw bad('has no header')
   const length = start.readUInt16LE(3)
@@ -1315,6 +1319,7 @@ function readOptions(args                   )                 {
   return {
     archive: positionals[0] ?? onlyArchive(process.cwd()),
     target: to === undefined ? null : path.resolve(to),
+    chosen: patterns.length > 0,
     wanted: (name) => patterns.length === 0 || patterns.some((pattern) => pattern.test(name.toString('utf8'))),
     owners: values.owners === true,
     outsideLinks: values['outside-links'] === true,
@@ -1442,6 +1447,8 @@ class Run {
            #say
   #files = 0
   #bytes = 0
+  /** Whether there was any among what is wanted. */
+  #folders = false
 
   /** `say` is told how much of the archive has been handed out, 0 to 1. */
   constructor(options         , say                        ) {
@@ -1466,7 +1473,9 @@ class Run {
       await this.#finish(entries, target, work.resumed)
       settle(target, work)
     }
-    return { files: this.#files, bytes: this.#bytes, faults: this.#faults, notes: notesOf(catalogue, entries) }
+    const nothing = this.#options.chosen && this.#files === 0 && !this.#folders && this.#faults.count === 0
+    const notes = notesOf(catalogue, entries, nothing)
+    return { files: this.#files, bytes: this.#bytes, faults: this.#faults, notes }
   }
 
   /** An archive that cannot be read leaves the target free for one that can. */
@@ -1506,6 +1515,7 @@ class Run {
   *#tasks(entries         )                                   {
     for (const task of entries.all(this.#faults)) {
       const { item } = task
+      this.#folders ||= item.kind === 'dir'
       if (item.kind === 'dir') continue
       this.#files++
       this.#bytes += item.size
@@ -1569,8 +1579,9 @@ function checkRoom(target        , bytes        )       {
   }
 }
 
-function notesOf({ manifest }           , { xattrs }         )           {
+function notesOf({ manifest }           , { xattrs }         , nothing         )           {
   const notes           = []
+  if (nothing) notes.push('nothing in the archive matches --only; its names begin with those of the folders backed up')
   if (manifest === null) notes.push('the archive holds no manifest: contents are compared with their CRC at most')
   if (xattrs > 0) notes.push(`extended attributes of ${xattrs} entries were not restored: ratchet restore does`)
   return notes
@@ -1596,8 +1607,10 @@ function tell({ files, bytes, faults, notes }        , target               )   
   if (count > named.length) process.stderr.write(`and ${count - named.length} more\n`)
   for (const note of notes) process.stderr.write(`note: ${note}\n`)
   const done = target === null ? 'checked' : `restored to ${target}`
-  const but = count === 0 ? '' : `; ${count} not, they are named above`
-  process.stdout.write(`${files} files and links, ${bytes} bytes, ${done}${but}\n`)
+  const all = `${files} files and links, ${bytes} bytes`
+  process.stdout.write(
+    count === 0 ? `${all}, ${done}\n` : `${done}: of ${all} ${count} not; what is missing or damaged is named above\n`,
+  )
   return count === 0 ? 0 : 3
 }
 
@@ -1628,8 +1641,9 @@ async function main()                  {
 
 /** What ended the run, in words; a stack only where it is a fault of this program. */
 function explain(error         , target               )         {
-  const outer = error instanceof Stopped || codeOf(error) !== ''
-  const known = outer || error instanceof Fatal || error instanceof Damage
+  const refused = error instanceof Fatal && !(error instanceof Stopped) // again, however often it is asked
+  const outer = !refused && (error instanceof Stopped || codeOf(error) !== '')
+  const known = refused || outer || error instanceof Damage
   process.stderr.write(`${known ? textOf(error) : ((error         ).stack ?? textOf(error))}\n`)
   const code = error instanceof Fatal ? error.code : 1
   if (code === 2) process.stderr.write('node restore.mjs --help tells how it is used\n')

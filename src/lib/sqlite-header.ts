@@ -23,8 +23,14 @@ export function isSqlite(head: Buffer): boolean {
 /** Whether the header asks for a write-ahead log. */
 export const usesWal = (head: Buffer): boolean => head[18] === 2 || head[19] === 2
 
-/** A database is whole pages, of 512 bytes at least: nearly every other file is told apart without being opened. */
-export const mayBeSqlite = (size: number): boolean => size >= 512 && size % 512 === 0
+const USUAL_NAME = /\.(?:s?db3?|sqlite[23]?|s3db)$/i
+
+/**
+ * A database is whole pages, of 512 bytes at least: nearly every other file is told apart without being opened. One
+ * that was cut off somewhere is known by its name, so that somebody hears of it.
+ */
+export const mayBeSqlite = (size: number, name: Buffer): boolean =>
+  size >= 512 && (size % 512 === 0 || USUAL_NAME.test(name.subarray(-16).toString('latin1')))
 
 /** Header of a file, shorter where the file is. Throws the system's error. */
 export function readHeader(disk: Disk, path: Buffer | string): Buffer {

@@ -32,11 +32,11 @@ interface Place {
 
 /** Whether the file is a SQLite database. Nearly always its size says that it is none. */
 export function isDatabase(ctx: Place, folder: Folder, name: Buffer, stat?: FileStat): boolean {
-  if (stat !== undefined && !mayBeSqlite(stat.size)) return false
+  if (stat !== undefined && !mayBeSqlite(stat.size, name)) return false
   try {
     return ctx.folders.within(folder, name, (path) => {
       const { kind, size } = stat ?? ctx.disk.lstat(path)
-      return kind === 'file' && mayBeSqlite(size) && isSqlite(readHeader(ctx.disk, path))
+      return kind === 'file' && mayBeSqlite(size, name) && isSqlite(readHeader(ctx.disk, path))
     })
   } catch (error) {
     causeOf(error) // whatever keeps it from being read is reported with the file itself
@@ -47,7 +47,7 @@ export function isDatabase(ctx: Place, folder: Folder, name: Buffer, stat?: File
 /** The same for a file that is a source, or that a followed link leads to. */
 export function isDatabaseAt(disk: Disk, path: Buffer, stat: FileStat): boolean {
   try {
-    return mayBeSqlite(stat.size) && isSqlite(readHeader(disk, path))
+    return mayBeSqlite(stat.size, path) && isSqlite(readHeader(disk, path))
   } catch (error) {
     causeOf(error) // reported when its turn comes
     return false

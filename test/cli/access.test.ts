@@ -51,6 +51,16 @@ describe('ratchet user', () => {
     expect(JSON.stringify(entries)).not.toMatch(/correct|entirely/)
   })
 
+  test('a trail that was removed as a whole is missed', async () => {
+    const { w, run } = fixture()
+    expect((await run(['audit', 'verify'])).code).toBe(0)
+    await run(['user', 'add', 'anna', '--role', 'viewer'], PASSWORD)
+    expect((await run(['audit', 'verify'])).code).toBe(0)
+    for (const name of w.disk.readdir('/data/audit')) w.disk.unlink(`/data/audit/${name.toString()}`)
+    const { code, out } = await run(['audit', 'verify'])
+    expect([code, out]).toEqual([1, expect.stringContaining('NOT whole: there are users')])
+  })
+
   test('a password as an argument is refused, as is none, a short one, a role that is none', async () => {
     const { w, run } = fixture()
     expect((await run(['user', 'add', 'anna', PASSWORD, '--role', 'viewer'])).code).toBe(2)

@@ -161,3 +161,24 @@ describe('a connection that breaks', () => {
     proxy.close()
   })
 })
+
+test('files that were removed are told apart from an archive that never was', async () => {
+  await using other = await openDownloads()
+  const { backup, app } = other
+  await app.engine.remove(backup, 'files')
+  const backend = new RemoteBackend(other.server.url, other.token, [])
+  for (const argv of [
+    ['download', String(backup)],
+    ['download', String(backup), '--part', '1'],
+    ['browse', String(backup)],
+    ['download', String(backup), '--entry', 'source/a.txt', '-o', target('gone')],
+  ]) {
+    const { code, err } = await cli(argv, { backend })
+    // A download by its address tells no more than that nothing is there.
+    expect([argv, code, err]).toEqual([argv, 1, expect.stringMatching(argv.includes('--entry') ? /browse it/ : GONE)])
+  }
+  const ticket = await other.rpc('createDownloadTicket', { BackupID: backup, part: 1 })
+  expect(ticket['error']).toMatchObject({ message: expect.stringMatching(GONE) as string })
+})
+
+const GONE = /the files of backup \d+ were removed on request on 20\d\d-\S+ \S+ UTC\b(?!:)/

@@ -40,6 +40,12 @@ test('what the command line does on a data folder stands in the trail: begun, do
   await backend.remove(second.number, 'both')
   const { id } = await backend.profiles.save({ name: 'n', output: at('out') })
   await backend.profiles.remove(id)
+  // What was refused did not happen, and the trail says so.
+  await expect(backend.freeze(verify.number, true)).rejects.toThrow()
+  await expect(backend.remove(99, 'both')).rejects.toThrow()
+  await expect(backend.accounts.removeUser('nobody')).rejects.toThrow()
+  await backend.freeze(backup.number, true)
+  await backend.freeze(backup.number, false)
   const trail = new AuditTrail(realDisk, systemClock, at('data'))
   const { entries } = trail.read(1, 1000)
   const told = entries.map((entry) => `${entry.event} ${entry.object} ${entry.result}`)
@@ -60,6 +66,16 @@ test('what the command line does on a data folder stands in the trail: begun, do
       'profile.save profile:2 ok',
       'profile.delete profile:2 begun',
       'profile.delete profile:2 ok',
+      'backup.freeze job:2 begun',
+      'backup.freeze job:2 BAD_REQUEST',
+      'backup.delete job:99 begun',
+      'backup.delete job:99 JOB_NOT_FOUND',
+      'user.delete user begun',
+      'user.delete user USER_NOT_FOUND',
+      'backup.freeze job:1 begun',
+      'backup.freeze job:1 ok',
+      'backup.freeze job:1 unfreeze begun',
+      'backup.freeze job:1 unfreeze ok',
     ].toSorted(),
   )
   expect(told).toEqual(

@@ -16,6 +16,8 @@ describe('wrong use ends with 2, says what and how, and starts nothing', () => {
     ['bad slice', ['backup', '/a', '--to', '/b', '--slice', '2']],
     ['bad word for deflate', ['backup', '/a', '--to', '/b', '--deflate', 'never']],
     ['bad format', ['backup', '/a', '--to', '/b', '--format', 'rar']],
+    ['folders that the type leaves out', ['backup', '/a', '--to', '/b', '--type', 'databases']],
+    ['databases that the type leaves out', ['backup', '/a', '--to', '/b', '--type', 'files', '--sqlite', '/x.db']],
     ['name with a folder', ['backup', '/a', '--to', '/b', '--name', '../x']],
     ['resume with folders', ['backup', '/a', '--resume']],
     ['resume with --to', ['backup', '--resume', '--to', '/b']],
@@ -50,6 +52,11 @@ describe('wrong use ends with 2, says what and how, and starts nothing', () => {
     expect(help.out).toContain('Examples:')
     const version = await cli(['--version'])
     expect([version.code, version.out]).toEqual([0, '1.2.3\n'])
+  })
+
+  it('no help tells of numbers that nobody would write', async () => {
+    for (const name of ['log', 'browse', 'bench', 'list', 'audit list', 'audit'])
+      expect((await cli([...name.split(' '), '--help'])).out).not.toMatch(/\d{7}/)
   })
 
   it('every command has a description and an example', async () => {

@@ -129,12 +129,22 @@ describe('links', () => {
     for (const params of [{ part: 1 }, { part: part?.name ?? '' }, { entry: 'source/deep/one/two/three.txt' }]) {
       const url = await link(world, params)
       expect((await world.get(url, {}, 'POST')).status).toBe(405)
+      const look = await world.get(url, {}, 'HEAD') // as chats and mail filters do
+      expect([look.status, look.headers.get('allow')]).toEqual([405, 'GET'])
       const got = await world.get(url, {})
       expect([got.status, got.headers.get('cache-control')]).toEqual([200, 'private, no-store'])
       const bytes = Buffer.from(await got.arrayBuffer())
       if ('part' in params) expect(bytes.equals(fs.readFileSync(part?.path ?? ''))).toBe(true)
       else expect(bytes.toString()).toBe('three')
-      expect((await world.get(url, {})).status).toBe(403)
+      const again = await world.get(url, {})
+      expect([again.status, await again.json()]).toEqual([
+        403,
+        expect.objectContaining({
+          error: expect.objectContaining({
+            data: expect.objectContaining({ hint: expect.stringContaining('Ask for a new one') as string }) as object,
+          }) as object,
+        }),
+      ])
     }
   })
 

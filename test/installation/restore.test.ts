@@ -79,6 +79,8 @@ describe.each(NODES)('restore.mjs on Node %s', (_version, program) => {
     const other = world.target()
     expect((await world.run([archive, '--to', other, '--only', '**/t*t'], program)).code).toBe(0)
     expect(fs.readdirSync(path.join(other, 'source'))).toEqual(['text'])
+    const none = await world.run([archive, '--to', world.target(), '--only', 'nowhere/**'], program)
+    expect([none.code, none.err]).toEqual([0, expect.stringContaining('nothing in the archive matches --only')])
     const own = world.target()
     const args = [archive, '--to', own, '--only', 'installation', '--with-installation']
     expect((await world.run(args, program)).code).toBe(0)

@@ -1,3 +1,4 @@
+import { complaintOf, profileInputSchema } from '../../src/engine/profile-schema.ts'
 import fs from 'node:fs'
 import path from 'node:path'
 import { Ajv } from 'ajv'
@@ -166,4 +167,11 @@ test('the nearest word', () => {
     ...['exclude', 'path', 'label', 'path', 'excludeFiles'],
     ...[null, null],
   ])
+})
+
+test('what is missing is called missing', () => {
+  const parsed = profileInputSchema.safeParse({ level: 'x' })
+  const said = parsed.success ? '' : complaintOf(parsed.error)
+  expect(said).toMatch(/name: is missing \(expected string\)/)
+  expect(said).toMatch(/level: Invalid input: expected number, received string/)
 })

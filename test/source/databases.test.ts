@@ -48,6 +48,7 @@ test('only files that could be databases are looked into, and only by the walk t
     'c.bin': Buffer.alloc(1024),
     'd.db-wal': 'no database beside it',
     'e.db': '',
+    'f.db': Buffer.alloc(513),
   })
   using db = new DatabaseSync(path.join(folder.path, 'real.db'))
   db.exec('PRAGMA journal_mode=WAL; CREATE TABLE a (x)')
@@ -68,7 +69,7 @@ test('only files that could be databases are looked into, and only by the walk t
     'src/real.db-wal database_side_file true',
     'src/zweiter name prepared',
   ])
-  expect([...new Set(opened)].toSorted()).toEqual(['c.bin', 'real.db', 'zweiter name'])
+  expect([...new Set(opened)].toSorted()).toEqual(['c.bin', 'f.db', 'real.db', 'zweiter name'])
   opened.length = 0
   const { databases: _, ...counting } = envOf(disk, copied)
   for await (const seen of countDirectory(spec, counting, newCount())) expect(seen).toBeDefined()

@@ -206,6 +206,18 @@ test('a damaged database that was only met is stored as it is, with a warning', 
   expect(lines.map(({ o, b }) => o ?? b?.integrity)).toEqual([expect.stringMatching(/^damaged: /), 'database_damaged'])
 })
 
+test('one that was cut off within a page is no ordinary file: its warning says what it is', async () => {
+  makeBank(inSource('bank.db'))
+  fs.truncateSync(inSource('bank.db'), 5_000)
+  const backup = await world.backup(app)
+  expect(outcome(backup)).toBe('completed_with_warnings')
+  expect(backup.warnings.recent.map(({ message }) => message)).toEqual([
+    expect.stringMatching(/source\/bank\.db: .*stored/),
+  ])
+  const target = await restored(backup)
+  expect(fs.readFileSync(path.join(target, 'source/bank.db'))).toEqual(fs.readFileSync(inSource('bank.db')))
+})
+
 test.each([
   ['met in a source', () => inSource('bank.db'), 'source/bank.db'],
   ['named alone', () => elsewhere('bank.db'), 'databases/bank.db/bank.db'],

@@ -3,14 +3,15 @@ import type {
   Audit,
   AuditEntry,
   AuditVerdict,
-  Session,
   TokenInfo,
   TokenInput,
   UserInfo,
   UserInput,
 } from '../../engine/services.ts'
 import { BackupError } from '../../lib/errors.ts'
+import type { LoginResult } from '../../client/account-types.ts'
 import type { RatchetClient } from '../../client/client.ts'
+import { LOCAL, noteLocal, trailedLocal } from './local-trail.ts'
 import { remoteErrors } from './remote-errors.ts'
 
 /** Users, tokens and the audit trail, as commands see them. */
@@ -18,6 +19,8 @@ export interface AccountStore {
   users(): Promise<UserInfo[]>
   saveUser(user: UserInput): Promise<UserInfo>
   removeUser(name: string): Promise<void>
+  /** A token for some hours, to be shown as any other; fresh for some minutes. */
+  login(name: string, password: string): Promise<LoginResult>
   tokens(): Promise<TokenInfo[]>
   createToken(token: TokenInput): Promise<TokenInfo & { secret: string }>
   revokeToken(id: string): Promise<void>
@@ -25,24 +28,30 @@ export interface AccountStore {
   verifyAudit(): Promise<AuditVerdict>
 }
 
-/** Whoever works on the data folder itself: may write every file in it, so may do everything. */
-const LOCAL: Session = { name: '@local', role: 'admin', profiles: null, kind: 'host', id: '', loginAt: null }
-
 /** In this process. What it changes counts at once in servers on the same folder, and stands in the trail. */
 export function localAccounts({ accounts, audit }: { accounts: Accounts; audit: Audit }): AccountStore {
   return {
     users: async () => accounts.listUsers(),
-    async saveUser(user) {
-      noteLocal(audit, 'user.save', 'user', 'begun')
-      const saved = await accounts.saveUser(user)
-      noteLocal(audit, 'user.save', `user:${saved.name}`)
-      return saved
-    },
+    saveUser: (user) =>
+      trailedLocal<UserInfo>(
+        audit,
+        'user.save',
+        (saved) => (saved === null ? 'user' : `user:${saved.name}`),
+        () => accounts.saveUser(user),
+      ),
     async removeUser(name) {
-      noteLocal(audit, 'user.delete', 'user', 'begun')
-      accounts.deleteUser(name)
-      noteLocal(audit, 'user.delete', `user:${name.toLowerCase()}`)
+      const work = (): string => {
+        accounts.deleteUser(name)
+        return name.toLowerCase()
+      }
+      await trailedLocal(audit, 'user.delete', (gone) => (gone === null ? 'user' : `user:${gone}`), work)
     },
+    login: () =>
+      Promise.reject(
+        new BackupError('BAD_REQUEST', 'a login is for servers', {
+          hint: 'Name one with --url. Whoever works on the data folder itself needs none.',
+        }),
+      ),
     tokens: async () => accounts.listTokens(LOCAL),
     async createToken(token) {
       const made = accounts.createToken(LOCAL, token)
@@ -58,17 +67,13 @@ export function localAccounts({ accounts, audit }: { accounts: Accounts; audit: 
   }
 }
 
-/** An entry for what the command line does on the data folder itself. */
-export function noteLocal(audit: Audit, event: string, object: string, result = 'ok'): void {
-  audit.note({ event, actor: LOCAL.name, face: 'cli', address: '', object, result, request: '' })
-}
-
 /** Behind a server. */
 export function remoteAccounts(client: RatchetClient): AccountStore {
   return {
     users: () => remoteErrors(() => client.listUsers()),
     saveUser: (user) => remoteErrors(() => client.saveUser(user)),
     removeUser: (name) => remoteErrors(() => client.deleteUser(name)),
+    login: (name, password) => remoteErrors(() => client.login(name, password)),
     tokens: () => remoteErrors(() => client.listTokens()),
     createToken: (token) => remoteErrors(() => client.createToken(token)),
     revokeToken: (id) => remoteErrors(() => client.revokeToken(id)),

@@ -3,7 +3,7 @@ import type { Download } from '../../client/types.ts'
 import type { ArchiveHandle, BrowsePage, BrowseQuery, Outgoing, Services } from '../../engine/services.ts'
 import { nameFromJson, nameToJson } from '../../lib/entry-path.ts'
 import { BackupError } from '../../lib/errors.ts'
-import { noteLocal } from './accounts.ts'
+import { noteLocal } from './local-trail.ts'
 import { remoteErrors } from './remote-errors.ts'
 
 /** What is fetched: a part by its name, or a file in the archive. */

@@ -17,8 +17,9 @@ import { BackupError } from '../../lib/errors.ts'
 import type { Thread } from '../../lib/thread.ts'
 import type { Backend, JobState, ProfileData, ProfileStore, StartRequest, StepRequest } from '../backend.ts'
 import { defined } from '../session.ts'
-import { localAccounts, noteLocal, type AccountStore } from './accounts.ts'
+import { localAccounts, type AccountStore } from './accounts.ts'
 import { localContents, type ContentStore } from './contents.ts'
+import { noteLocal, trailedLocal } from './local-trail.ts'
 import { stateOf } from './view.ts'
 
 /** Ratchet inside this process, on a data folder. Other processes may work on the same folder meanwhile. */
@@ -35,21 +36,22 @@ export class EmbeddedBackend implements Backend {
     const { profiles } = app.services
     this.accounts = localAccounts(app.services)
     this.contents = localContents(app.services)
-    const save = (profile: unknown): ProfileData => {
-      this.#note('profile.save', 'profile', 'begun')
-      const saved = asData(profiles.save(profile))
-      this.#note('profile.save', `profile:${saved.id}`)
-      return saved
-    }
+    const save = (profile: unknown): Promise<ProfileData> =>
+      this.#trailed<ProfileData>(
+        'profile.save',
+        (saved) => (saved === null ? 'profile' : `profile:${saved.id}`),
+        () => asData(profiles.save(profile)),
+      )
     this.profiles = {
       list: async () => profiles.list().map(asData),
       get: async (id) => asData(profiles.get(id)),
       save: async (profile) => save(profile),
-      remove: async (id) => {
-        this.#note('profile.delete', `profile:${id}`, 'begun')
-        profiles.remove(id)
-        this.#note('profile.delete', `profile:${id}`)
-      },
+      remove: (id) =>
+        this.#trailed(
+          'profile.delete',
+          () => `profile:${id}`,
+          () => profiles.remove(id),
+        ),
       export: async (id) => documentOf(profiles.get(id)),
       import: async (document, choice) => save(importable(document, choice, profiles)),
     }
@@ -61,9 +63,13 @@ export class EmbeddedBackend implements Backend {
   }
 
   async start(request: StartRequest): Promise<JobState> {
-    // Before it begins: what destroys or overwrites does not happen without an entry.
-    if (request.kind === 'restore') this.#note('restore.start', of(request), 'begun')
-    const job = await this.#begin(request)
+    const begin = (): Promise<JobView> => this.#begin(request)
+    if (request.kind === 'restore') {
+      const from = of(request)
+      const object = (job: JobView | null): string => (job === null ? from : `job:${job.number} of ${from}`)
+      return stateOf(await this.#trailed('restore.start', object, begin))
+    }
+    const job = await begin()
     const from = request.kind === 'backup' ? '' : ` of ${of(request)}`
     this.#note(`${request.kind}.start`, `job:${job.number}${from}`)
     return stateOf(job)
@@ -91,14 +97,19 @@ export class EmbeddedBackend implements Backend {
   }
 
   async remove(number: number, what: Removable): Promise<void> {
-    this.#note('backup.delete', `job:${number}`, 'begun')
-    await this.#engine.remove(number, what)
-    this.#note('backup.delete', `job:${number}`)
+    await this.#trailed(
+      'backup.delete',
+      () => `job:${number}`,
+      () => this.#engine.remove(number, what),
+    )
   }
 
   async freeze(number: number, frozen: boolean): Promise<void> {
-    this.#note('backup.freeze', `job:${number}`)
-    await this.#engine.freeze(number, frozen)
+    await this.#trailed(
+      'backup.freeze',
+      () => `job:${number}${frozen ? '' : ' unfreeze'}`,
+      () => this.#engine.freeze(number, frozen),
+    )
   }
 
   async previewRetention(profile: number, policy?: RetentionPolicy): Promise<RetentionPreview> {
@@ -128,6 +139,10 @@ export class EmbeddedBackend implements Backend {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#app[Symbol.asyncDispose]()
+  }
+
+  #trailed<T>(event: string, objectOf: (result: T | null) => string, work: () => T | Promise<T>): Promise<T> {
+    return trailedLocal(this.#app.services.audit, event, objectOf, work)
   }
 
   #note(event: string, object: string, result = 'ok'): void {

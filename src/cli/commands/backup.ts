@@ -109,6 +109,7 @@ export function backupRequest(paths: string[], options: BackupOptions, resolve: 
   if (options.profile === undefined && options.to === undefined) {
     throw new UsageError('no folder for the archive', 'Add --to DIR.')
   }
+  refuseContradiction(paths, options)
   const retention = policyOf(options)
   if (retention !== undefined && options.profile === undefined) {
     throw new UsageError(
@@ -133,6 +134,19 @@ export function backupRequest(paths: string[], options: BackupOptions, resolve: 
   })
   const { profile, description, comment } = options
   return { kind: 'backup', ...defined({ profile, description, comment }), overrides }
+}
+
+/** What was named here is never left out in silence. */
+function refuseContradiction(paths: string[], { type, sqlite }: BackupOptions): void {
+  if (type === 'databases' && paths.length > 0) {
+    throw new UsageError(
+      '--type databases leaves folders out, and folders are named',
+      'Name databases with --sqlite, or leave --type out: databases in folders are found.',
+    )
+  }
+  if (type === 'files' && sqlite !== undefined) {
+    throw new UsageError('--type files leaves databases out, and --sqlite names one', 'Leave one of the two out.')
+  }
 }
 
 /** Without a profile of one's own, none of the standard one's are taken along. */

@@ -25,7 +25,7 @@ const VARIANTS = [
 type Variant = (typeof VARIANTS)[number]
 
 interface BenchOptions {
-  size: number
+  size?: number
   dir?: string
 }
 
@@ -44,13 +44,13 @@ export function addBench(program: Command, session: Session): void {
     .command('bench')
     .summary('measure how fast this machine backs up and restores')
     .description('Measures this machine: backup, verification and restore, in MiB of files a second.')
-    .option('--size <size>', `size of the files; ${parse.SIZE_HELP}`, parse.parseSize, 256 * MiB)
+    .option('--size <size>', `size of the files (default: 256M); ${parse.SIZE_HELP}`, parse.parseSize)
     .option('--dir <dir>', "folder on the disk to measure (default: the system's temporary folder)")
     .addHelpText('after', EXAMPLES)
     .action((options: BenchOptions, command: Command) => bench(session, command, options))
 }
 
-async function bench(session: Session, command: Command, { size, dir }: BenchOptions): Promise<void> {
+async function bench(session: Session, command: Command, { size = 256 * MiB, dir }: BenchOptions): Promise<void> {
   if (session.globals(command).url !== undefined) throw new UsageError('bench measures this machine; leave --url out')
   if (size < LEAST) throw new UsageError('files of less than 4 MiB say nothing')
   const { disk } = session.io

@@ -9,7 +9,7 @@ import { archiveOf } from './restore.ts'
 interface BrowseOptions {
   recursive?: boolean
   after?: string
-  limit: number
+  limit?: number
 }
 
 const LARGEST_PAGE = 1000
@@ -30,7 +30,7 @@ export function addBrowse(program: Command, session: Session): void {
     .argument('[path]', 'folder in it; default: the top', '')
     .option('-r, --recursive', 'everything below the folder')
     .option('--after <path>', 'begin behind this path')
-    .option('--limit <n>', 'at most this many entries', parse.parsePositive, Number.MAX_SAFE_INTEGER)
+    .option('--limit <n>', 'at most this many entries (default: all)', parse.parsePositive)
     .addHelpText('after', EXAMPLES)
     .action((archive: ReturnType<typeof parse.parseArchive>, path: string, options: BrowseOptions, command: Command) =>
       browse(session, command, archive, path, options),
@@ -49,7 +49,7 @@ async function browse(
   const folder = nameFromJson(path.replace(/(?<=.)\/+$/, ''))
   const show = session.json(command) ? jsonText : textLine
   let after = options.after === undefined ? null : nameFromJson(options.after)
-  for (let left = options.limit; left > 0;) {
+  for (let left = options.limit ?? Number.MAX_SAFE_INTEGER; left > 0;) {
     const limit = Math.min(left, LARGEST_PAGE)
     const { entries, next } = await backend.contents.browse(where, {
       path: folder,

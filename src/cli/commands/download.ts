@@ -1,6 +1,6 @@
 import path from 'node:path'
 import type { Command } from 'commander'
-import type { ArtifactInfo } from '../../engine/services.ts'
+import { filesGone, type ArtifactInfo } from '../../engine/services.ts'
 import { displayName, escapeName, nameFromJson } from '../../lib/entry-path.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { Backend } from '../backend.ts'
@@ -83,6 +83,8 @@ async function itemsOf(backend: Backend, number: number, { part, entry }: Downlo
   const parts = await backend.artifacts(number)
   const wanted = part === undefined ? parts : parts.filter(({ name }, i) => name === part || String(i + 1) === part)
   if (wanted.length > 0) return wanted.map(itemOf)
+  const { filesRemoved } = await backend.get(number)
+  if (filesRemoved !== undefined) throw filesGone(number, filesRemoved)
   throw new BackupError(
     'ARCHIVE_NOT_FOUND',
     `backup ${number} has ${part === undefined ? 'no archive' : 'no such part'}`,

@@ -16,7 +16,7 @@ const LOOK = 500
 interface LogOptions {
   from?: number
   tail?: number
-  limit: number
+  limit?: number
   level: LogLevel
   follow?: true
 }
@@ -39,7 +39,7 @@ export function addLog(program: Command, session: Session): void {
     .argument('<id>', 'number or id of the job', parse.parseRef)
     .option('--from <line>', 'begin at this line (default: the first)', parse.parsePositive)
     .option('--tail <n>', 'begin so many lines before the end', parse.parsePositive)
-    .option('--limit <n>', 'at most this many lines', parse.parsePositive, Number.MAX_SAFE_INTEGER)
+    .option('--limit <n>', 'at most this many lines (default: all)', parse.parsePositive)
     .option(
       '--level <level>',
       'only debug, info, warn or error, and graver ones',
@@ -57,7 +57,7 @@ async function log(session: Session, command: Command, ref: parse.JobRef, option
   const number = await numberOf(backend, ref)
   const show = session.json(command) ? jsonText : textLine
   const { level } = options
-  let { limit: left } = options
+  let { limit: left = Number.MAX_SAFE_INTEGER } = options
   let from = await firstLine(backend, number, options)
   while (left > 0 && !interrupt.requested) {
     // Asked before the log is read: what is written at a job's end must not be missed.

@@ -1,9 +1,9 @@
 import { Option, type Command } from 'commander'
 import type { Role } from '../../engine/services.ts'
 import { BackupError } from '../../lib/errors.ts'
-import { printable, table } from '../format.ts'
+import { printable, table, time } from '../format.ts'
 import * as parse from '../parse.ts'
-import { readNewPassword } from '../secret-input.ts'
+import { readNewPassword, readPassword } from '../secret-input.ts'
 import { defined, type Session } from '../session.ts'
 
 const EXAMPLES = `
@@ -15,7 +15,8 @@ Examples:
   ratchet user add anna --role operator
   ratchet user add otto --role viewer --profile 2 --profile 3
   ratchet user passwd anna < new-password
-  ratchet user role anna admin`
+  ratchet user role anna admin
+  RATCHET_TOKEN=$(ratchet user login anna --url http://127.0.0.1:8731) ratchet delete 12 --url http://127.0.0.1:8731`
 
 const ROLES = ['viewer', 'operator', 'restorer', 'admin'] as const satisfies readonly Role[]
 
@@ -63,6 +64,11 @@ export function addUser(program: Command, session: Session): void {
     .argument('<role>', 'viewer, operator, restorer or admin', parse.parseWord(ROLES))
     .action((name: string, role: Role, _options: object, command: Command) => setRole(session, command, name, role))
   user
+    .command('login')
+    .description('Logs in at a server (--url) and prints a token for RATCHET_TOKEN: deleting wants a login of late.')
+    .argument('<name>', 'the user')
+    .action((name: string, _options: object, command: Command) => login(session, command, name))
+  user
     .command('remove')
     .description('Removes a user with all tokens and sessions.')
     .argument('<name>', 'the user')
@@ -108,6 +114,15 @@ async function setRole(session: Session, command: Command, name: string, role: R
   const user = await backend.accounts.saveUser({ name, role })
   if (session.json(command)) session.printJson(user)
   else session.print(`user ${printable(user.name)} has the role ${user.role}`)
+}
+
+async function login(session: Session, command: Command, name: string): Promise<void> {
+  await using backend = await session.open(command)
+  const password = await readPassword(session.io, `Password of ${printable(name)}`)
+  const made = await backend.accounts.login(name, password)
+  if (session.json(command)) return session.printJson({ event: 'login', ...made })
+  session.print(made.token)
+  session.io.stderr.write(`logged in as ${printable(made.user)}, role ${made.role}, until ${time(made.expiresAt)}\n`)
 }
 
 async function requireUser(users: Promise<{ name: string }[]>, name: string): Promise<void> {

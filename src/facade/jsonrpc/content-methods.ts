@@ -15,7 +15,8 @@ function shown({ path, link, mtimeMs, ...rest }: BrowsedEntry): z.input<typeof s
 function oneOf<A, B>(a: A | undefined, b: B | undefined, names: string): A | B {
   const [one, other] = [a, b].filter((value) => value !== undefined)
   if (one !== undefined && other === undefined) return one
-  throw new BackupError('BAD_REQUEST', `invalid parameters: one of ${names} is needed`)
+  const what = one === undefined ? 'is needed' : 'may be given, and no more'
+  throw new BackupError('BAD_REQUEST', `invalid parameters: one of ${names} ${what}`)
 }
 
 /** What finished backups hold. */

@@ -105,8 +105,9 @@ export function rpcErrorOf(error: unknown, report: ReportInternal, newId: () => 
 export const errorReply = (id: RpcId, error: RpcError): RpcErrorReply => ({ jsonrpc: '2.0', id, error })
 
 /** A refusal at the door, in the same shape. */
-export function refusal(code: ErrorCode, message: string): RpcErrorReply {
-  const { hint, retry } = ERROR_RULES[code]
+export function refusal(code: ErrorCode, message: string, ownHint?: string): RpcErrorReply {
+  const { hint: ofCode, retry } = ERROR_RULES[code]
+  const hint = ownHint ?? ofCode
   return errorReply(null, { code: RPC_CODES[code], message, data: { code, hint, retry } })
 }
 

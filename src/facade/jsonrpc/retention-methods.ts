@@ -22,7 +22,11 @@ export const retention = {
   freezeBackup: method({
     role: 'operator',
     summary: 'Freezes a finished backup: neither people nor retention can delete it until it is unfrozen.',
-    trail: { event: 'backup.freeze', object: (ref) => jobObject(null, ref), first: true },
+    trail: {
+      event: 'backup.freeze',
+      object: ({ frozen, ...ref }) => `${jobObject(null, ref)}${frozen ? '' : ' unfreeze'}`,
+      first: true,
+    },
     params: s.freezeBackup,
     result: s.frozen,
     async run(services, { frozen, ...ref }, call) {

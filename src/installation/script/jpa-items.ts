@@ -1,6 +1,6 @@
 import type { Item } from './entry.ts'
 import { nameBytes } from './names.ts'
-import { Fatal, type Joined } from './parts.ts'
+import { broken, Fatal, type Joined } from './parts.ts'
 import { withoutSlash } from './zip-items.ts'
 
 /** How far the archive may begin behind the file's first byte. */
@@ -33,7 +33,7 @@ export function* jpaItems(archive: Joined): Generator<Item, void, undefined> {
   const header = archive.read(begin, 19)
   if (begin < 0 || header.length < 19 || header[5] !== 1) throw new Fatal('this is not a JPA archive of version 1')
   const count = header.readUInt32LE(7)
-  if (count === 0) throw new Fatal('the archive was never finished: its header counts no entries')
+  if (count === 0) throw broken('the archive was never finished: its header counts no entries')
   let at = begin + header.readUInt16LE(3)
   for (let index = 0; index < count; index++) {
     const { item, end } = decodeBlock(archive, at, index, count)
@@ -44,7 +44,7 @@ export function* jpaItems(archive: Joined): Generator<Item, void, undefined> {
 }
 
 function decodeBlock(archive: Joined, at: number, index: number, count: number): { item: Item; end: number } {
-  const bad = (why: string): Fatal => new Fatal(`entry ${index + 1} of ${count} ${why}; is a part missing?`)
+  const bad = (why: string): Fatal => broken(`entry ${index + 1} of ${count} ${why}; is a part missing?`)
   const start = archive.peek(at, 7)
   if (start.length < 7 || start.toString('latin1', 0, 3) !== 'JPF') throw bad('has no header')
   const length = start.readUInt16LE(3)

@@ -26,8 +26,10 @@ function tell({ files, bytes, faults, notes }: Report, target: string | null): n
   if (count > named.length) process.stderr.write(`and ${count - named.length} more\n`)
   for (const note of notes) process.stderr.write(`note: ${note}\n`)
   const done = target === null ? 'checked' : `restored to ${target}`
-  const but = count === 0 ? '' : `; ${count} not, they are named above`
-  process.stdout.write(`${files} files and links, ${bytes} bytes, ${done}${but}\n`)
+  const all = `${files} files and links, ${bytes} bytes`
+  process.stdout.write(
+    count === 0 ? `${all}, ${done}\n` : `${done}: of ${all} ${count} not; what is missing or damaged is named above\n`,
+  )
   return count === 0 ? 0 : 3
 }
 
@@ -58,8 +60,9 @@ async function main(): Promise<number> {
 
 /** What ended the run, in words; a stack only where it is a fault of this program. */
 function explain(error: unknown, target: string | null): number {
-  const outer = error instanceof Stopped || codeOf(error) !== ''
-  const known = outer || error instanceof Fatal || error instanceof Damage
+  const refused = error instanceof Fatal && !(error instanceof Stopped) // again, however often it is asked
+  const outer = !refused && (error instanceof Stopped || codeOf(error) !== '')
+  const known = refused || outer || error instanceof Damage
   process.stderr.write(`${known ? textOf(error) : ((error as Error).stack ?? textOf(error))}\n`)
   const code = error instanceof Fatal ? error.code : 1
   if (code === 2) process.stderr.write('node restore.mjs --help tells how it is used\n')

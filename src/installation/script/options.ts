@@ -7,6 +7,8 @@ export interface Options {
   readonly archive: string
   /** Null: only check. */
   readonly target: string | null
+  /** Whether only a choice is wanted. */
+  readonly chosen: boolean
   readonly wanted: (name: Buffer) => boolean
   readonly owners: boolean
   readonly outsideLinks: boolean
@@ -51,6 +53,7 @@ export function readOptions(args: readonly string[]): Options | null {
   return {
     archive: positionals[0] ?? onlyArchive(process.cwd()),
     target: to === undefined ? null : path.resolve(to),
+    chosen: patterns.length > 0,
     wanted: (name) => patterns.length === 0 || patterns.some((pattern) => pattern.test(name.toString('utf8'))),
     owners: values.owners === true,
     outsideLinks: values['outside-links'] === true,

@@ -10,6 +10,10 @@ export class Fatal extends Error {
   }
 }
 
+/** The archive's frame is damaged, without which nothing in it is found from here. */
+export const broken = (what: string): Fatal =>
+  new Fatal(`${what}\nRatchet gives back what is intact: ratchet restore ARCHIVE --to FOLDER --salvage`)
+
 const WINDOW = 512 << 10
 /** Read at a place that is not near the last one: often it is only a header. */
 const ALONE = 4 << 10

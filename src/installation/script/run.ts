@@ -37,6 +37,8 @@ export class Run {
   readonly #say: (done: number) => void
   #files = 0
   #bytes = 0
+  /** Whether there was any among what is wanted. */
+  #folders = false
 
   /** `say` is told how much of the archive has been handed out, 0 to 1. */
   constructor(options: Options, say: (done: number) => void) {
@@ -61,7 +63,9 @@ export class Run {
       await this.#finish(entries, target, work.resumed)
       settle(target, work)
     }
-    return { files: this.#files, bytes: this.#bytes, faults: this.#faults, notes: notesOf(catalogue, entries) }
+    const nothing = this.#options.chosen && this.#files === 0 && !this.#folders && this.#faults.count === 0
+    const notes = notesOf(catalogue, entries, nothing)
+    return { files: this.#files, bytes: this.#bytes, faults: this.#faults, notes }
   }
 
   /** An archive that cannot be read leaves the target free for one that can. */
@@ -101,6 +105,7 @@ export class Run {
   *#tasks(entries: Entries): Generator<Task, void, undefined> {
     for (const task of entries.all(this.#faults)) {
       const { item } = task
+      this.#folders ||= item.kind === 'dir'
       if (item.kind === 'dir') continue
       this.#files++
       this.#bytes += item.size
@@ -164,8 +169,9 @@ function checkRoom(target: string, bytes: number): void {
   }
 }
 
-function notesOf({ manifest }: Catalogue, { xattrs }: Entries): string[] {
+function notesOf({ manifest }: Catalogue, { xattrs }: Entries, nothing: boolean): string[] {
   const notes: string[] = []
+  if (nothing) notes.push('nothing in the archive matches --only; its names begin with those of the folders backed up')
   if (manifest === null) notes.push('the archive holds no manifest: contents are compared with their CRC at most')
   if (xattrs > 0) notes.push(`extended attributes of ${xattrs} entries were not restored: ratchet restore does`)
   return notes

@@ -1,6 +1,6 @@
 import type { Item } from './entry.ts'
 import { nameBytes } from './names.ts'
-import { Fatal, type Joined } from './parts.ts'
+import { broken, Fatal, type Joined } from './parts.ts'
 
 const LOCAL = 0x04034b50
 const CENTRAL = 0x02014b50
@@ -38,7 +38,7 @@ function centralOf(archive: Joined): CentralPlace {
   const tailAt = Math.max(0, archive.size - 22 - 0xffff)
   const tail = archive.read(tailAt, archive.size - tailAt)
   const at = endIn(tail)
-  if (at < 0) throw new Fatal('the archive has no end: it was cut off, or its last part is missing')
+  if (at < 0) throw broken('the archive has no end: it was cut off, or its last part is missing')
   const wideAt = at - 20
   const wide = wideAt >= 0 && tail.readUInt32LE(wideAt) === LOCATOR
   if (!wide) {
@@ -47,7 +47,7 @@ function centralOf(archive: Joined): CentralPlace {
   }
   const record = partStart(archive, tail.readUInt32LE(wideAt + 4)) + u64At(tail, wideAt + 8)
   const b = archive.read(record, 56)
-  if (b.length < 56 || b.readUInt32LE(0) !== END64) throw new Fatal('the end of the archive is damaged (ZIP64 record)')
+  if (b.length < 56 || b.readUInt32LE(0) !== END64) throw broken('the end of the archive is damaged (ZIP64 record)')
   return { count: u64At(b, 32), start: partStart(archive, b.readUInt32LE(20)) + u64At(b, 48), end: record }
 }
 
@@ -66,7 +66,7 @@ export function* zipItems(archive: Joined): Generator<Item, void, undefined> {
   for (let index = 0; index < count; index++) {
     const fixed = archive.peek(at, 46)
     if (at + 46 > end || fixed.length < 46 || fixed.readUInt32LE(0) !== CENTRAL) {
-      throw new Fatal(`the directory of the archive is damaged at entry ${index + 1} of ${count}`)
+      throw broken(`the directory of the archive is damaged at entry ${index + 1} of ${count}`)
     }
     const length = 46 + fixed.readUInt16LE(28) + fixed.readUInt16LE(30) + fixed.readUInt16LE(32)
     const item = decodeRecord(archive, Buffer.from(archive.peek(at, length)))

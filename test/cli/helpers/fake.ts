@@ -205,6 +205,7 @@ function fakeAccounts(): AccountStore {
     tokens: () => Promise.resolve([]),
     createToken: nothing,
     revokeToken: nothing,
+    login: nothing,
     audit: () => Promise.resolve({ entries: [], total: 0 }),
     verifyAudit: nothing,
   }
