@@ -1,9 +1,11 @@
 import path from 'node:path'
+import { AuditTrail } from './access/audit.ts'
+import { LOCAL_NAME } from './access/job-trail.ts'
 import { createCodec, type Codec } from './archive/codec.ts'
 import { joinParts, type PartSource } from './archive/parts.ts'
 import type { ArchiveReader } from './archive/reader.ts'
 import { jobPaths } from './engine/paths.ts'
-import { Shelf } from './engine/shelf.ts'
+import { Shelf, type RemovalTrail } from './engine/shelf.ts'
 import type { Stage, StageContext, StageName } from './engine/stage.ts'
 import { SqliteDumper } from './dump/sqlite.ts'
 import { systemClock } from './lib/clock.ts'
@@ -61,11 +63,20 @@ function backupParts(dataDir: string, codec: Codec): BackupParts {
     holdsCrc: (ctx) => formatNamed(backupSpec(ctx).format).writer.holdsCrc,
     ownPlaces: (ctx) => placesOf(ctx, [dataDir, backupSpec(ctx).output, ctx.folder('out')]),
     proveParts: (ctx, parts, done) => proveParts({ codec, open: openFinished }, ctx, parts, done),
-    olderBackups: (ctx) => new Shelf(ctx.disk, ctx.clock, jobPaths(dataDir)),
+    olderBackups: (ctx) => new Shelf(ctx.disk, ctx.clock, jobPaths(dataDir), { trail: trailOf(ctx, dataDir) }),
     version: VERSION,
     restoreScript,
     restoreReadme,
   }
+}
+
+/** What retention removes stands in the audit trail, before it begins (S-LOG-2), under the name of whoever started the backup. */
+function trailOf({ disk, clock, job }: StageContext, dataDir: string): RemovalTrail {
+  const audit = new AuditTrail(disk, clock, dataDir)
+  const { number: by, startedBy: actor = LOCAL_NAME } = job
+  const where = { face: 'retention', address: '', request: '' }
+  return (number, result) =>
+    audit.note({ ...where, event: 'backup.delete', actor, object: `job:${number} by job:${by}`, result })
 }
 
 type Finished = readonly { name: string; path: string; size: number }[]

@@ -59,7 +59,7 @@ export class RatchetEngine implements Engine {
     this.#logs = new LogReader(deps.store.deps.disk)
     this.#watch = new JobWatch(deps.store, deps.catalogue, (number) => tryRead(deps.store, number))
     const { disk, clock, paths } = deps.store.deps
-    this.#shelf = new Shelf(disk, clock, paths, deps.store.reader)
+    this.#shelf = new Shelf(disk, clock, paths, { reader: deps.store.reader })
     this.#removal = new Removal(deps.store, this.#shelf)
   }
 

@@ -1,7 +1,7 @@
 import path from 'node:path'
 import type { Clock } from '../lib/clock.ts'
 import type { Disk } from '../lib/disk.ts'
-import { BackupError, errnoOf } from '../lib/errors.ts'
+import { BackupError, errnoOf, type ErrorCode } from '../lib/errors.ts'
 import type { WarmHash } from '../lib/resumable-hash.ts'
 import { readArtifacts } from './artifacts.ts'
 import { Fates, standingOf, type Fate } from './fate.ts'
@@ -19,6 +19,9 @@ export type Finding =
   | { readonly what: 'reader'; readonly number: number }
   | { readonly what: 'unreadable'; readonly number: number; readonly why: string }
 
+/** Is told of a removal before it begins, and how it ended. Throws where that cannot be kept: then nothing is removed. */
+export type RemovalTrail = (number: number, result: 'begun' | 'ok' | ErrorCode) => void
+
 const isApart = (spec: JobSpec): boolean => spec.kind === 'backup' && spec.apart === true
 
 /** Finished backups as they stand: what lies there, and what becomes of it. Any process may ask and change. */
@@ -27,8 +30,15 @@ export class Shelf {
   readonly #disk: Disk
   readonly #paths: JobPaths
   readonly #reader: JobReader
+  readonly #trail: RemovalTrail
 
-  constructor(disk: Disk, clock: Clock, paths: JobPaths, reader: JobReader = new JobReader(disk, paths)) {
+  constructor(
+    disk: Disk,
+    clock: Clock,
+    paths: JobPaths,
+    { reader = new JobReader(disk, paths), trail = () => {} }: { reader?: JobReader; trail?: RemovalTrail } = {},
+  ) {
+    this.#trail = trail
     this.fates = new Fates(disk, clock, paths)
     this.#disk = disk
     this.#paths = paths
@@ -92,13 +102,15 @@ export class Shelf {
    * one of the jobs `readers` is reading them: then nothing has changed.
    */
   condemn(job: JobView, why: Pick<FilesRemoved, 'by' | 'reason'>, readers: () => Iterable<number>): Fate {
-    const fate = this.fates.condemn(job.number, why)
+    if (this.fates.of(job.number).state === 'kept') this.#trail(job.number, 'begun')
+    const fate = this.#condemned(job.number, why)
     // Begun before, and some have gone already: there is no way back.
     if (fate.state !== 'going' || !this.#isUntouched(job)) return fate
     // Asked only now: whoever starts to read from here on finds the files removed.
     const reader = this.#readerOf(job, readers())
     if (reader === null) return fate
     this.fates.spare(job.number)
+    this.#trail(job.number, 'JOB_RUNNING')
     throw new BackupError('JOB_RUNNING', `backup ${job.number} is in use by ${reader.kind} ${reader.number}`, {
       data: { number: job.number, by: reader.number },
     })
@@ -112,6 +124,16 @@ export class Shelf {
   /** After `unlink`. */
   bury(number: number): void {
     this.fates.bury(number)
+    this.#trail(number, 'ok')
+  }
+
+  #condemned(number: number, why: Pick<FilesRemoved, 'by' | 'reason'>): Fate {
+    try {
+      return this.fates.condemn(number, why)
+    } catch (error) {
+      if (error instanceof BackupError) this.#trail(number, error.code)
+      throw error
+    }
   }
 
   #isUntouched(job: JobView): boolean {

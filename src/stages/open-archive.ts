@@ -44,6 +44,7 @@ export const openArchiveStage: StageFactory<Parts> = (parts): Stage => ({
     yield* readManifest(ctx, archive, count)
     ctx.expect(count.files, count.bytes)
     if (count.files === 0 && !selection.all) ctx.warn('empty_source', 'no file in the archive matches the patterns')
+    if (spec.owners && !parts.root) ctx.warn('metadata', 'owners cannot be set: only root may do that')
     ctx.clearSlot('count')
   },
 })

@@ -108,12 +108,11 @@ async function* judgeRest(plan: Plan, cursor: ManifestCursor, judge: Judge, slot
 
 function conclude(ctx: StageContext, parts: Parts, slot: PreviewSlot): void {
   const found = countsOf(ctx, parts, slot)
-  const { target, owners } = restoreSpec(ctx)
+  const { target } = restoreSpec(ctx)
   if (!found.writable) ctx.warn('not_restored', `this account may not write into ${target}`)
   if (found.free < found.need) {
     ctx.warn('not_restored', `${target} has ${found.free} bytes free; the restore needs ${found.need}`)
   }
-  if (owners && !parts.root) ctx.warn('metadata', 'owners cannot be set: only root may do that')
   ctx.setPreview(found)
   ctx.part('archive').status = 'completed'
   for (const key of ['archive', 'repeats', 'preview-folders']) ctx.forget(key)

@@ -195,9 +195,9 @@ describe('a dry run', () => {
     const plain = await dry(items, { owners: true })
     expect(plain.found).toMatchObject({ special: 1, owners: 'not_permitted', xattrs: { entries: 1, settable: false } })
     expect(plain.warnings).toEqual([
+      'owners cannot be set: only root may do that',
       's: setuid, setgid or sticky bit left out',
       expect.stringMatching(/^extended attributes/),
-      'owners cannot be set: only root may do that',
     ])
     const parts = { root: true, setfattr: '/usr/bin/setfattr' }
     const root = await dry(items, { owners: true, setuid: true }, () => {}, { parts })

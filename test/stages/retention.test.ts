@@ -1,4 +1,5 @@
 import { expect, it, describe } from 'vitest'
+import { AuditTrail } from '../../src/access/audit.ts'
 import { encodeRecord } from '../../src/engine/record.ts'
 import { BenchJob } from '../helpers/bench-job.ts'
 import { published } from '../helpers/bench-check.ts'
@@ -58,6 +59,11 @@ describe('a backup with a policy', () => {
     const end = await job.drive()
     expect([end.status, said(end), end.number]).toEqual(['completed', [], 6])
     expect(left(job.disk, 5)).toEqual([4, 5])
+    const trail = new AuditTrail(job.disk, job.clock, '/data').read(1, 100).entries
+    const told = trail.map(({ event, face, object, result }) => [event, face, object, result].join(' '))
+    expect(told).toEqual(
+      [1, 2, 3].flatMap((n) => ['begun', 'ok'].map((result) => `backup.delete retention job:${n} by job:6 ${result}`)),
+    )
     await using process = job.boot()
     const gone = await process.engine.get(1)
     expect(gone.standing?.filesRemoved).toMatchObject({ by: 'retention', reason: expect.stringContaining('no rule') })
