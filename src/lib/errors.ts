@@ -50,6 +50,9 @@ export const ERROR_RULES = {
   DATABASE_DAMAGED: never(
     'Repair the database (REINDEX, or the .recover of sqlite3), or name it as not critical: then it is stored as it is.',
   ),
+  DATABASE_NOT_FOUND: never('Check the name of the database, and that the account may see it.'),
+  DATABASE_DENIED: never('Check the name and the password of the account, and from where it may connect.'),
+  DATABASE_FAILED: never('See what the server says, and its log.'),
   OUTPUT_UNWRITABLE: never('Give the service account the right to write there, or choose another output.'),
   OUTPUT_IS_SOURCE: never('Choose an output folder outside the source.'),
   TARGET_UNWRITABLE: never('Give the service account the right to write there, or choose another target.'),

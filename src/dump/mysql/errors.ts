@@ -1,0 +1,68 @@
+import { BackupError, type ErrorCode } from '../../lib/errors.ts'
+
+interface Meaning {
+  readonly code: ErrorCode
+  readonly hint?: string
+  readonly retry?: 'later' | 'never'
+}
+
+const DENIED: Meaning = { code: 'DATABASE_DENIED' }
+const GONE: Meaning = { code: 'UNREACHABLE', hint: 'The server ended the connection; see its own log for the reason.' }
+const RIGHTS: Meaning = {
+  code: 'DATABASE_DENIED',
+  hint: 'Grant the account SELECT, SHOW VIEW, TRIGGER and EVENT on the database, or leave the table out.',
+}
+
+/** By the symbols of the server's and the driver's errors (MySQL error message reference; libuv). */
+const MEANINGS: Readonly<Record<string, Meaning>> = {
+  ER_ACCESS_DENIED_ERROR: DENIED,
+  ER_ACCESS_DENIED_NO_PASSWORD_ERROR: DENIED,
+  ER_HOST_NOT_PRIVILEGED: { code: 'DATABASE_DENIED', hint: 'The server lets nobody in from this machine.' },
+  ER_DBACCESS_DENIED_ERROR: RIGHTS,
+  ER_TABLEACCESS_DENIED_ERROR: RIGHTS,
+  ER_COLUMNACCESS_DENIED_ERROR: RIGHTS,
+  ER_SPECIFIC_ACCESS_DENIED_ERROR: RIGHTS,
+  ER_BAD_DB_ERROR: { code: 'DATABASE_NOT_FOUND' },
+  ER_NO_SUCH_TABLE: {
+    code: 'SOURCE_CHANGED',
+    hint: 'A table was dropped or renamed while it was read.',
+    retry: 'later',
+  },
+  ER_TABLE_DEF_CHANGED: { code: 'SOURCE_CHANGED', hint: 'A table was altered while it was read.', retry: 'later' },
+  ER_LOCK_WAIT_TIMEOUT: { code: 'DATABASE_BUSY' },
+  ER_LOCK_DEADLOCK: { code: 'DATABASE_BUSY' },
+  ER_CON_COUNT_ERROR: { code: 'DATABASE_BUSY', hint: 'The server has no connection left.' },
+  ER_USER_LIMIT_REACHED: { code: 'DATABASE_BUSY', hint: 'The account has no connection left.' },
+  ER_SECURE_TRANSPORT_REQUIRED: { code: 'DATABASE_DENIED', hint: 'The server wants TLS: switch it on (tls).' },
+  ER_SERVER_SHUTDOWN: GONE,
+  ER_CONNECTION_KILLED: GONE,
+  ER_QUERY_INTERRUPTED: { code: 'TIMED_OUT' },
+  ER_STATEMENT_TIMEOUT: { code: 'TIMED_OUT' },
+  ER_QUERY_TIMEOUT: { code: 'TIMED_OUT' },
+  PROTOCOL_CONNECTION_LOST: GONE,
+  ECONNRESET: GONE,
+  EPIPE: GONE,
+  ECONNREFUSED: { code: 'UNREACHABLE' },
+  ENOENT: { code: 'UNREACHABLE', hint: 'No server listens at this socket.' },
+  ENOTFOUND: { code: 'UNREACHABLE', hint: 'This host name is not known here.' },
+  EAI_AGAIN: { code: 'UNREACHABLE', hint: 'The name of the host could not be looked up.' },
+  EHOSTUNREACH: { code: 'UNREACHABLE' },
+  ETIMEDOUT: { code: 'TIMED_OUT' },
+  HANDSHAKE_NO_SSL_SUPPORT: { code: 'UNREACHABLE', hint: 'The server speaks no TLS.', retry: 'never' },
+  HANDSHAKE_SSL_ERROR: { code: 'UNREACHABLE', hint: 'Its certificate is not trusted: name its CA.', retry: 'never' },
+}
+
+/** Somebody else's text: one line, bounded. */
+const said = (error: Error): string => error.message.replaceAll(/\p{Cc}+/gu, ' ').slice(0, 300)
+
+/** What went wrong with a server, as an error of ours. Faults of this program stay what they are. */
+export function databaseError(error: unknown, what: string): BackupError {
+  if (error instanceof BackupError) return error
+  if (!(error instanceof Error)) return new BackupError('INTERNAL', `${what}: ${String(error)}`, { cause: error })
+  const symbol = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  const { code, ...rest } = MEANINGS[symbol] ?? { code: 'DATABASE_FAILED' as const }
+  return new BackupError(code, `${what}: ${said(error)}${symbol === '' ? '' : ` (${symbol})`}`, {
+    ...rest,
+    cause: error,
+  })
+}
