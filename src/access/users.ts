@@ -54,15 +54,27 @@ export function applyUser(data: AccountsData, input: UserInput, hash: string | u
     passwordAt: hash === undefined ? (known?.passwordAt ?? now) : now,
   }
   const users = known === undefined ? [...data.users, user] : data.users.map((one) => (one === known ? user : one))
+  keepAnAdmin(data.users, users)
   return { ...data, users, credentials: data.credentials.filter((c) => c.kind !== 'session' || c.user !== user.name) }
 }
 
-/** With tokens and sessions. USER_NOT_FOUND. */
+/** With tokens and sessions. USER_NOT_FOUND; FORBIDDEN: users would be left, and no admin among them. */
 export function withoutUser(data: AccountsData, name: string): AccountsData {
   if (!data.users.some((one) => one.name === name)) throw new BackupError('USER_NOT_FOUND', `there is no user ${name}`)
+  const users = data.users.filter((one) => one.name !== name)
+  keepAnAdmin(data.users, users)
   return {
     ...data,
-    users: data.users.filter((one) => one.name !== name),
+    users,
     credentials: data.credentials.filter((one) => one.user !== name),
   }
+}
+
+/** Nobody locks himself and all others out by a slip. */
+function keepAnAdmin(before: readonly StoredUser[], after: readonly StoredUser[]): void {
+  const hasAdmin = (users: readonly StoredUser[]): boolean => users.some(({ role }) => role === 'admin')
+  if (after.length === 0 || hasAdmin(after) || !hasAdmin(before)) return
+  throw new BackupError('FORBIDDEN', 'this is the last admin, and other users are left', {
+    hint: 'Make another user an admin first, or delete the other users before.',
+  })
 }

@@ -67,6 +67,17 @@ describe('setup (S-AUTH-1)', () => {
   })
 })
 
+test('the last admin stays one while there are other users', async () => {
+  const w = world()
+  await loggedIn(w, 'anna', 'admin')
+  await loggedIn(w, 'otto', 'viewer')
+  expect(await codeOf(() => w.accounts.deleteUser('anna'))).toBe('FORBIDDEN')
+  expect(await codeOf(() => w.accounts.saveUser({ name: 'anna', role: 'operator' }))).toBe('FORBIDDEN')
+  expect(await codeOf(() => w.accounts.saveUser({ name: 'otto', role: 'admin' }))).toBe('ok')
+  expect(await codeOf(() => w.accounts.deleteUser('anna'))).toBe('ok')
+  expect(await codeOf(() => w.accounts.deleteUser('otto'))).toBe('ok')
+})
+
 describe('sessions', () => {
   test('idle and absolute ends; used ones live on; a clock set back frees nobody', async () => {
     const w = world()
