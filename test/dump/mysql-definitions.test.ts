@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readCatalogue } from '../../src/dump/mysql/catalogue.ts'
 import { readDefinitions, type Definitions } from '../../src/dump/mysql/definitions.ts'
+import { hiddenFrom, rightsOn } from '../../src/dump/mysql/rights.ts'
 import { FOOTER, HEADER, scriptOf } from '../../src/dump/mysql/script.ts'
 import { unqualified } from '../../src/dump/mysql/unqualify.ts'
 import { MysqlSession } from '../../src/dump/mysql/session.ts'
@@ -99,8 +100,40 @@ describe.skipIf(!hasMariadb)('definitions', () => {
       database: 'secret',
     })
     const found = await readDefinitions(session, 'secret', await readCatalogue(session, 'secret'))
-    expect(found.uncovered.map(({ kind, name }) => `${kind} ${name}`)).toEqual(['routine hidden', 'view v'])
+    expect(found.uncovered.map(({ kind, name }) => `${kind} ${name}`)).toEqual([
+      'trigger *',
+      'event *',
+      'routine hidden',
+      'view v',
+    ])
     expect(found.uncovered.every(({ why }) => why.length > 10)).toBe(true)
+  })
+})
+
+describe.skipIf(!hasMariadb)('what the server hides from an account', () => {
+  test.each([
+    ['GRANT SELECT ON `a\\_b`.* TO some@localhost', ['trigger', 'event', 'routine']],
+    ['GRANT SELECT, TRIGGER, EVENT, EXECUTE ON `a\\_b`.* TO some@localhost', []],
+    ['GRANT ALL ON `a_b`.* TO some@localhost', []],
+    ['GRANT ALL ON `a\\_c`.* TO some@localhost', ['trigger', 'event', 'routine']],
+    ['GRANT TRIGGER ON `a%`.* TO some@localhost', ['event', 'routine']],
+    ['GRANT SELECT, EVENT ON *.* TO some@localhost', ['trigger']],
+    [
+      'CREATE OR REPLACE ROLE keeper; GRANT TRIGGER, EVENT, EXECUTE ON a_b.* TO keeper; GRANT keeper TO some@localhost; SET DEFAULT ROLE keeper FOR some@localhost',
+      [],
+    ],
+  ] as const)('%s', async (grant, hidden) => {
+    await make('a_b', ['CREATE TABLE t (id INT)'])
+    await server.root.query(
+      `CREATE OR REPLACE USER some@localhost IDENTIFIED BY 'p'; GRANT SELECT ON a_b.t TO some@localhost; ${grant}`,
+    )
+    await using session = await MysqlSession.open({
+      socket: server.socket,
+      user: 'some',
+      password: 'p',
+      database: 'a_b',
+    })
+    expect(hiddenFrom(await rightsOn(session, 'a_b')).map(({ kind }) => kind)).toEqual(hidden)
   })
 })
 

@@ -1,6 +1,7 @@
 import { BackupError } from '../../lib/errors.ts'
 import type { TableFacts } from './catalogue.ts'
 import { identifier, qualified } from './identifier.ts'
+import { hiddenFrom, rightsOn } from './rights.ts'
 import type { MysqlSession } from './session.ts'
 import { unqualified } from './unqualify.ts'
 
@@ -47,7 +48,11 @@ export async function readDefinitions(
   database: string,
   tables: readonly TableFacts[],
 ): Promise<Definitions> {
-  const uncovered: Uncovered[] = []
+  const uncovered: Uncovered[] = hiddenFrom(await rightsOn(session, database)).map(({ kind, right }) => ({
+    kind,
+    name: '*',
+    why: `the account lacks ${right}: it is not shown whether there are any`,
+  }))
   const reader = new Reader(session, database, uncovered)
   const before: Definition[] = []
   for (const table of tables.filter(({ kind }) => kind === 'sequence'))
