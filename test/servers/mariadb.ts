@@ -10,7 +10,7 @@ export interface MariadbServer extends AsyncDisposable {
   readonly socket: string
   readonly port: number
   readonly root: mysql.Connection
-  /** As a user would: the vendor's client, SQL on its standard input. Its exit code and what it says. */
+  /** As a user would: the vendor's client, SQL on its standard input, and comments kept. Its exit code and what it says. */
   client(database: string, sql: Uint8Array): { status: number | null; stderr: string }
 }
 
@@ -61,7 +61,14 @@ export async function startMariadb(options: readonly string[] = []): Promise<Mar
     port,
     root,
     client(database, sql) {
-      const args = ['--no-defaults', `--socket=${socket}`, '--user=root', '--default-character-set=utf8mb4', database]
+      const args = [
+        '--no-defaults',
+        `--socket=${socket}`,
+        '--user=root',
+        '--default-character-set=utf8mb4',
+        '--comments',
+        database,
+      ]
       const ran = spawnSync('mariadb', args, { input: sql, encoding: 'utf8', timeout: START_LIMIT, env: ENV })
       return { status: ran.status, stderr: ran.stderr }
     },

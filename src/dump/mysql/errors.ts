@@ -60,7 +60,10 @@ export function databaseError(error: unknown, what: string): BackupError {
   if (error instanceof BackupError) return error
   if (!(error instanceof Error)) return new BackupError('INTERNAL', `${what}: ${String(error)}`, { cause: error })
   const symbol = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  const { code, ...rest } = MEANINGS[symbol] ?? { code: 'DATABASE_FAILED' as const }
+  // The driver has no symbol for a connection that ended before it was asked.
+  const unknown =
+    'fatal' in error && error.fatal === true && symbol === '' ? GONE : ({ code: 'DATABASE_FAILED' } as const)
+  const { code, ...rest } = MEANINGS[symbol] ?? unknown
   return new BackupError(code, `${what}: ${said(error)}${symbol === '' ? '' : ` (${symbol})`}`, {
     ...rest,
     cause: error,
