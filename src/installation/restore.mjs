@@ -636,7 +636,7 @@ class Proof {
 
 
 /** Bytes after which short-lived buffers are collected; every second time, what has grown older as well. */
-const EVERY = 4 << 20
+const EVERY = 3 << 20
 
 let since = 0
 let times = 0

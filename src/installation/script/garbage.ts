@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 /** Bytes after which short-lived buffers are collected; every second time, what has grown older as well. */
-const EVERY = 4 << 20
+const EVERY = 3 << 20
 
 type Collect = (options: { type: 'minor' | 'major' }) => void
 
