@@ -4,6 +4,7 @@ import { GATHER_BELOW } from '../../archive/gather.ts'
 import type { ArchiveEntry } from '../../archive/format.ts'
 import type { ManifestEntry } from '../../archive/manifest.ts'
 import { BackupError } from '../../lib/errors.ts'
+import { release } from '../../lib/release.ts'
 import type { OpenArchive } from '../parts.ts'
 import { digestFor } from './content-digest.ts'
 import { damageOf, type Fault } from './report.ts'
@@ -48,6 +49,7 @@ export async function readSmall(archive: OpenArchive, codec: Codec, wanted: read
   const jobs = wanted.map((one) => jobOf(archive, one))
   const whole = jobs.filter((job): job is UnpackJob => job !== null && !('fault' in job))
   const results = await unpackAll(codec, whole)
+  for (const { data, method } of whole) if (method === 'deflate') release(data) // a copy, which nobody else has
   let next = 0
   const contents: Content[] = []
   for (const [i, one] of wanted.entries()) {
@@ -100,7 +102,10 @@ function proven(one: Wanted, { bytes, crc, sha256 }: Unpacked): Content {
   }
   const fault = contentFault(one, crc, digest)
   if (fault !== null) return { fault }
-  return { bytes: buffer, owned: one.entry.method === 'deflate' && buffer.length >= GATHER_BELOW }
+  // Small results of one batch share their memory; what is stored is a copy of its own.
+  const alone =
+    one.entry.method === 'deflate' ? buffer.length >= GATHER_BELOW : buffer.length === buffer.buffer.byteLength
+  return { bytes: buffer, owned: alone }
 }
 
 function digestOf(expected: string | null, bytes: Buffer): string | null {
