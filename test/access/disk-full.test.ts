@@ -77,8 +77,8 @@ describe('killed while users change', () => {
     run: (store: ReturnType<typeof localAccounts>) => Promise<unknown>,
   ])[] = [
     ['otto', (store) => store.saveUser({ name: 'otto', role: 'operator', password: PASSWORD })],
-    ['gone', (store) => store.removeUser('anna')],
     ['admin', (store) => store.saveUser({ name: 'otto', role: 'admin' })],
+    ['gone', (store) => store.removeUser('anna')],
   ]
   const run = async (disk: Parameters<typeof openOn>[0], world: Change): Promise<void> => {
     const w = openOn(disk, new FakeClock())

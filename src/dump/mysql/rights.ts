@@ -22,8 +22,8 @@ export async function rightsOn(session: MysqlSession, database: string): Promise
   return found
 }
 
-const has = (rights: Rights, ...any: readonly string[]): boolean =>
-  rights.has('ALL PRIVILEGES') || any.some((right) => rights.has(right))
+const has = (rights: Rights, ...oneOf: readonly string[]): boolean =>
+  rights.has('ALL PRIVILEGES') || oneOf.some((right) => rights.has(right))
 
 /** Kinds of objects that the server hides from this account, whether there are any or not. */
 export function hiddenFrom(
