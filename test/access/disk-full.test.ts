@@ -79,6 +79,7 @@ describe('killed while users change', () => {
     ['otto', (store) => store.saveUser({ name: 'otto', role: 'operator', password: PASSWORD })],
     ['admin', (store) => store.saveUser({ name: 'otto', role: 'admin' })],
     ['gone', (store) => store.removeUser('anna')],
+    ['vera', (store) => store.saveUser({ name: 'vera', role: 'viewer', password: PASSWORD })],
   ]
   const run = async (disk: Parameters<typeof openOn>[0], world: Change): Promise<void> => {
     const w = openOn(disk, new FakeClock())
@@ -108,14 +109,18 @@ describe('killed while users change', () => {
         const begun = (name: string): number =>
           w.audit.read(1, 1000).entries.filter((entry) => entry.event === name && entry.result === 'begun').length
         const otto = users.find(({ name }) => name === 'otto')
-        const changes = otto === undefined ? 0 : otto.role === 'admin' ? 2 : 1
+        const vera = users.some(({ name }) => name === 'vera') ? 1 : 0
+        const changes = (otto === undefined ? 0 : otto.role === 'admin' ? 2 : 1) + vera
         if (begun('user.save') < changes) throw new Error(`${changes} changes, ${begun('user.save')} entries`)
         if (!users.some(({ name }) => name === 'anna') && begun('user.delete') === 0) throw new Error('gone unseen')
       },
       check(disk) {
         const w = openOn(disk, new FakeClock())
         w.audit.note(event('last'))
-        expect(w.accounts.listUsers()).toMatchObject([{ name: 'otto', role: 'admin' }])
+        expect(w.accounts.listUsers()).toMatchObject([
+          { name: 'otto', role: 'admin' },
+          { name: 'vera', role: 'viewer' },
+        ])
         expect(w.audit.verify()).toMatchObject({ ok: true })
       },
     })
