@@ -65,7 +65,7 @@ export class Batcher implements Disposable {
     return { packed, release: () => this.#done(arena) }
   }
 
-  /** Memory for a block, to be filled and sent by `alone`. */
+  /** Memory for a block, to be filled and sent by `alone` or `together`. */
   block(length: number): Buffer {
     return this.#blocks.take(length)
   }

@@ -66,6 +66,7 @@ export class PartWriter {
   async room(): Promise<void> {
     for (let wait = this.current.room; wait !== null; wait = this.current.room) await wait
   }
+
   /** The bytes are lent until `done` is called, which may be before this returns. */
   write(bytes: Uint8Array, done: () => void = NOTHING): void {
     this.#ctx.count({ bytesWritten: bytes.length })

@@ -38,7 +38,8 @@ const real = (to: SqlText, value: Uint8Array): void => {
   if (!value.includes(0x65)) to.ascii('e0')
 }
 const text = (to: SqlText, value: Uint8Array): void => to.text(value)
-const hex = (to: SqlText, value: Uint8Array): void => to.hex(value)
+/** Bytes as they are: literals of no character set. */
+export const hex = (to: SqlText, value: Uint8Array): void => to.hex(value)
 
 /** Whether the server computes it: then it is not inserted. */
 export function isGenerated({ extra }: ColumnFacts): boolean {

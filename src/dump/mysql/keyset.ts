@@ -1,4 +1,4 @@
-import { planColumns, type ColumnFacts, type ColumnPlan } from './columns.ts'
+import { hex, planColumns, type ColumnFacts, type ColumnPlan } from './columns.ts'
 import { identifier, qualified } from './identifier.ts'
 import type { RawRow } from './session.ts'
 import { SqlText } from './sql-text.ts'
@@ -59,11 +59,9 @@ function keyColumn(name: string, columns: readonly ColumnFacts[]): ColumnPlan & 
   const [plan] = planColumns([{ ...facts, extra: '' }])
   if (plan === undefined) throw new RangeError(`${name} cannot be read`)
   // Bytes of another character set compare as text of that set, in the column's own collation.
-  const introducer = facts.charset === null || plan.write !== HEX ? '' : `_${facts.charset} `
+  const introducer = facts.charset === null || plan.write !== hex ? '' : `_${facts.charset} `
   return { ...plan, compare: introducer }
 }
-
-const [{ write: HEX }] = planColumns([{ name: 'x', type: 'blob', charset: null, extra: '' }]) as [ColumnPlan]
 
 /** `(a > x) OR (a = x AND b > y) …`: a comparison of row constructors would not use the index everywhere. */
 function after(keys: readonly (ColumnPlan & { readonly compare: string })[], mark: RowMark): string {
