@@ -16,11 +16,6 @@ export interface Stepped {
   readonly seconds: number
 }
 
-interface Listening {
-  readonly url: string
-  readonly token: string
-}
-
 /** Starts a server on a free port, lets a client step one backup through HTTP, and times every call. */
 export async function stepOverHttp(choice: BackupChoice, sliceMs: number): Promise<Stepped> {
   clear(choice)
@@ -41,7 +36,8 @@ export async function served<T>(data: string, work: (client: RatchetClient, pid:
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   try {
-    const { url, token } = await listening(server)
+    const url = await listening(server)
+    const token = fs.readFileSync(path.join(data, 'token'), 'utf8').trim() // printed at the first start only
     return await work(new RatchetClient({ url, token }), server.pid ?? 0)
   } finally {
     await stop(server)
@@ -72,20 +68,20 @@ async function stepToEnd(client: RatchetClient, choice: BackupChoice, sliceMs: n
   return steps
 }
 
-async function listening(server: ChildProcess): Promise<Listening> {
+async function listening(server: ChildProcess): Promise<string> {
   if (server.stdout === null) throw new Error('the server has no output')
   for await (const line of createInterface({ input: server.stdout })) {
     const said: unknown = JSON.parse(line)
     if (isListening(said)) {
       server.stdout.resume()
-      return said
+      return said.url
     }
   }
   throw new Error('the server ended before it listened')
 }
 
-function isListening(said: unknown): said is Listening {
-  return typeof said === 'object' && said !== null && 'url' in said && 'token' in said
+function isListening(said: unknown): said is { url: string } {
+  return typeof said === 'object' && said !== null && 'url' in said && typeof said.url === 'string'
 }
 
 async function stop(server: ChildProcess): Promise<void> {

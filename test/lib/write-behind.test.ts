@@ -12,7 +12,7 @@ const all = Buffer.concat(blocks)
 
 function open(fail = 0) {
   const inner = new MemoryDisk()
-  const slow = slowDisk(inner, fail)
+  const slow = slowDisk(inner, { write: fail })
   return { inner, slow, file: AppendFile.open(slow.disk, '/w', 0) }
 }
 

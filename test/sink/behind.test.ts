@@ -78,7 +78,7 @@ describe.each(KINDS)('%s in parts of %d bytes, written in the background', (...k
     await backUp(plain, kind)
     for (let fail = 1; fail < 16; fail += 3) {
       const inner = base.clone()
-      const slow = slowDisk(inner, fail)
+      const slow = slowDisk(inner, { write: fail })
       const underway: number[] = []
       const stopped = await backUp(slow.disk, kind, () => {
         underway.push(slow.now)

@@ -50,7 +50,7 @@ describe('background writes', () => {
   test('that fail end the step, and the next one makes everything good', async () => {
     for (let fail = 1; fail < 40; fail += 12) {
       const inner = filled()
-      const slow = slowDisk(inner, fail)
+      const slow = slowDisk(inner, { write: fail })
       for (let step = 0; step < 20 && !slow.failed; step++) {
         const view = await runJob(slow.disk, place, restoreSpecOf(place), { maxSteps: 1 })
         expect(view.status === 'completed').toBe(false)
@@ -61,6 +61,53 @@ describe('background writes', () => {
       const view = await runJob(slow.disk, place, restoreSpecOf(place))
       expect(view.status).toBe('completed')
       expectAll(inner)
+    }
+  })
+})
+
+describe('a large file is written back while more of it is unpacked', () => {
+  const data = sample(20 * MIB + 17, 'text', 9)
+  const nearlyDone = data.subarray(0, 8 * MIB + 17) // its last piece comes while the sync is under way
+  const build = (): MemoryDisk => {
+    const disk = new MemoryDisk()
+    putItems(disk, place, [
+      { name: 'before', data: Buffer.from('before') },
+      { name: 'large', data, how: 'store', blocks: true },
+      { name: 'second', data: nearlyDone, how: 'store' },
+      { name: 'after', data: Buffer.from('after') },
+    ])
+    return disk
+  }
+  /** To write back what is there while more is written is the point; to cut or close would be wrong. */
+  const wrong = (early: readonly string[]): string[] => early.filter((call) => call !== 'fsync')
+  const wholes = (disk: MemoryDisk): boolean =>
+    contentOf(disk, `${place.target}/large`).equals(data) &&
+    contentOf(disk, `${place.target}/second`).equals(nearlyDone)
+
+  test('and its handle is closed only after that', async () => {
+    const inner = build()
+    const slow = slowDisk(inner)
+    const view = await runJob(slow.disk, place, restoreSpecOf(place))
+    expect(view.status).toBe('completed')
+    expect(wrong(slow.early)).toEqual([])
+    expect(wholes(inner)).toBe(true)
+    expect(inner.openDescriptors).toBe(0)
+  })
+
+  test('and a sync that fails on the way counts, though the next one of that handle would not say so', async () => {
+    const clean = slowDisk(build())
+    await runJob(clean.disk, place, restoreSpecOf(place))
+    for (let sync = 1; sync <= clean.syncs; sync++) {
+      const inner = build()
+      const slow = slowDisk(inner, { sync })
+      const view = await runJob(slow.disk, place, restoreSpecOf(place), { maxSteps: 1 })
+      expect(slow.failed).toBe(true)
+      expect(view.status).toBe('running')
+      expect(wrong(slow.early)).toEqual([])
+      expect(inner.openDescriptors).toBe(0)
+      const done = await runJob(slow.disk, place, restoreSpecOf(place))
+      expect(done.status).toBe('completed')
+      expect(wholes(inner)).toBe(true)
     }
   })
 })

@@ -3,36 +3,41 @@ import { writeFully } from '../../lib/disk.ts'
 import { release } from '../../lib/release.ts'
 import type { Parts } from '../parts.ts'
 import { Flight } from './flight.ts'
-import { type Folder, reachable } from './handles.ts'
-import { noteFolder, noteLink, noteName, type FolderNote, type LinkNote } from './lists.ts'
+import { reachable } from './handles.ts'
+import type { FolderNote, LinkNote } from './lists.ts'
 import type { Metadata } from './metadata.ts'
 import type { Item } from './plan.ts'
-import { filesOf, mayReplaceFile } from './present.ts'
-import { faultOf, report, type Fault } from './report.ts'
+import type { Action, Placer } from './placer.ts'
+import type { Fault } from './report.ts'
 import type { Site } from './site.ts'
-import { FILES, restoreSpec, type ExtractSlot } from './slots.ts'
+import type { ExtractSlot } from './slots.ts'
 import { writeSparse } from './sparse.ts'
 import { applyMetadata, sayNotKept } from './apply-metadata.ts'
 import { setAttributes, type Attributed } from './xattrs.ts'
 
-type Action =
-  | { readonly kind: 'file'; readonly item: Item; readonly name: string | null }
-  | { readonly kind: 'folder'; readonly item: Item; readonly note: FolderNote }
-  | { readonly kind: 'link'; readonly item: Item; readonly note: LinkNote }
-  | { readonly kind: 'fault'; readonly path: Buffer; readonly fault: Fault }
-
 /** Content handed over; `owned`: nothing else lies in its memory. */
 type Given = { readonly bytes: Buffer; readonly owned: boolean }
+
+/** A file in the staging folder, with an open handle. */
+export interface Staged {
+  readonly name: string
+  readonly fd: number
+  /** A sync under way, which has to end before the handle is closed: an error it meets is told to nobody else. */
+  readonly before?: Promise<void>
+}
 
 /** A staged file whose bytes are on their way to the disk. */
 interface Pending {
   readonly fd: number
+  readonly before: Promise<void> | null
   /** Null until its sync has begun. */
   done: Promise<void> | null
 }
 
 /** Files that wait with open handles, for their bytes, their attributes or their sync: from then on the batch is due. */
-const READY = 512
+const READY = 400
+/** Changed folders that wait with open handles for their sync. */
+const FOLDERS = 128
 /** From so many files on, all that waits on the file system is written back at once before each of them is synced. */
 const TOGETHER = 32
 /** Files from this size on are written in the background, and looked through for runs of zeros. Bytes. */
@@ -41,9 +46,9 @@ const LARGE_FROM = 64 << 10
 const IN_FLIGHT = 4 << 20
 
 /**
- * What has been unpacked since the last safe point. Nothing of it has its name yet: `place` waits
- * until all of it is on the disk and only then renames, in the archive's order (R27, R29). Doing a
- * batch again after a kill gives the same names the same content.
+ * What has been unpacked between two safe points. Nothing of it has its name yet: `launch` makes all of it
+ * durable and only then renames, in the archive's order (R27, R29), while the next batch is being filled; `landed`
+ * waits for that. Doing a batch again after a kill gives the same names the same content.
  */
 export class Batch implements AsyncDisposable {
   readonly #ctx: StageContext
@@ -54,18 +59,22 @@ export class Batch implements AsyncDisposable {
   readonly #flight = new Flight()
   readonly #pending = new Set<Pending>()
   readonly #attributes: (Attributed & { readonly pending: Pending })[] = []
-  readonly #ownFiles: ReadonlySet<string>
+  readonly #placer: Placer
   /** Complete files whose sync has not begun. */
   readonly #ready: Pending[] = []
   #failure: unknown = null
   #bytes = 0
+  #placing: Promise<void> | null = null
+  #arrived = false
+  /** The last entry that has been dealt with, by this batch or one before it. */
+  last: Item | null = null
 
-  constructor(ctx: StageContext, parts: Parts, site: Site, slot: ExtractSlot) {
+  constructor(ctx: StageContext, parts: Parts, site: Site, slot: ExtractSlot, placer: Placer) {
     this.#ctx = ctx
     this.#parts = parts
     this.#site = site
     this.#slot = slot
-    this.#ownFiles = filesOf(site.archive)
+    this.#placer = placer
   }
 
   get size(): number {
@@ -100,7 +109,7 @@ export class Batch implements AsyncDisposable {
     const { bytes } = given
     const { name, fd } = this.#site.staging.create()
     if (bytes.length >= LARGE_FROM) {
-      const pending = this.#take(item, name, fd)
+      const pending = this.#take(item, { name, fd })
       this.#write(pending, given, () => this.#complete(pending, name, metadata, xattrs))
       return
     }
@@ -111,12 +120,12 @@ export class Batch implements AsyncDisposable {
       this.#site.staging.remove(name)
       throw error
     }
-    this.staged(item, name, fd, metadata, xattrs)
+    this.staged(item, { name, fd }, metadata, xattrs)
   }
 
-  /** Takes over a complete file in the staging folder; its handle is closed here. */
-  staged(item: Item, name: string, fd: number, metadata: Metadata, xattrs: Record<string, string>): void {
-    this.#complete(this.#take(item, name, fd), name, metadata, xattrs)
+  /** Takes over a complete file in the staging folder; its handle is closed here, after `staged.before`. */
+  staged(item: Item, staged: Staged, metadata: Metadata, xattrs: Record<string, string>): void {
+    this.#complete(this.#take(item, staged), staged.name, metadata, xattrs)
   }
 
   /** A file that has its name already: an earlier process was killed after the rename. */
@@ -124,25 +133,51 @@ export class Batch implements AsyncDisposable {
     this.#actions.push({ kind: 'file', item, name: null })
   }
 
-  /** Gives everything its name, in order, once all of it is durable. */
-  async place(): Promise<void> {
+  /** Everything has its name, or why it has none is known to `landed`. */
+  get arrived(): boolean {
+    return this.#arrived
+  }
+
+  /** Begins to give everything its name, in order, once all of it is durable. Nothing is added from now on. */
+  launch(): void {
+    this.#placing ??= this.#place()
+      .catch((error: unknown) => {
+        this.#failure ??= error
+      })
+      .finally(() => {
+        this.#arrived = true
+      })
+  }
+
+  /** Waits until all that was launched has its name. Throws what failed. */
+  async landed(): Promise<void> {
+    await this.#placing
+    if (this.#failure !== null) throw this.#failure
+  }
+
+  async #place(): Promise<void> {
     await this.#flight.landed()
     this.#setAttributes()
     if (this.#ready.length >= TOGETHER) await this.#parts.flush?.(reachable(this.#site.staging.folder))
     for (const pending of this.#ready.splice(0)) this.#sync(pending)
     await this.#settled()
     if (this.#failure !== null) throw this.#failure
-    for (const action of this.#actions) this.#do(action)
+    for (let action = this.#actions.shift(); action !== undefined; action = this.#actions.shift()) {
+      this.#placer.do(action)
+      if (this.#site.tree.dirty >= FOLDERS) await this.#site.tree.sync()
+    }
     await this.#site.tree.sync()
-    this.#actions.length = 0
-    this.#bytes = 0
   }
 
   /** Removes what has not been placed. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#placing
     await this.#flight.ended()
     this.#ready.length = 0
-    for (const pending of this.#pending) if (pending.done === null) this.#close(pending)
+    for (const pending of [...this.#pending]) {
+      await Promise.allSettled([pending.before])
+      if (pending.done === null) this.#close(pending)
+    }
     await this.#settled()
     for (const action of this.#actions) {
       if (action.kind !== 'file' || action.name === null || action.name === this.#slot.open?.name) continue
@@ -151,15 +186,15 @@ export class Batch implements AsyncDisposable {
     this.#actions.length = 0
   }
 
-  #take(item: Item, name: string, fd: number): Pending {
-    const pending: Pending = { fd, done: null }
+  #take(item: Item, { name, fd, before }: Staged): Pending {
+    const pending: Pending = { fd, before: before ?? null, done: null }
     this.#actions.push({ kind: 'file', item, name })
     this.#bytes += item.entry.size
     this.#pending.add(pending)
     return pending
   }
 
-  /** Writes in the background; `then` follows on the complete file. What fails is thrown by `room` or `place`. */
+  /** Writes in the background; `then` follows on the complete file. What fails is thrown by `room` or `landed`. */
   #write({ fd }: Pending, { bytes, owned }: Given, then: () => void): void {
     const { disk } = this.#ctx
     const size = bytes.length
@@ -184,9 +219,10 @@ export class Batch implements AsyncDisposable {
     pending.done = this.#syncAndClose(pending)
   }
 
-  /** Never rejects: a file whose sync failed is not placed, since `place` then throws what is kept here. */
+  /** Never rejects: a file whose sync failed is not placed, since `landed` then throws what is kept here. */
   async #syncAndClose(pending: Pending): Promise<void> {
     try {
+      await pending.before
       await this.#ctx.disk.fsyncAsync(pending.fd)
     } catch (error) {
       this.#failure ??= error
@@ -214,72 +250,4 @@ export class Batch implements AsyncDisposable {
     if (!whole) sayNotKept(this.#ctx, this.#slot)
     for (const { pending } of files) this.#sync(pending)
   }
-
-  #do(action: Action): void {
-    if (action.kind === 'fault') {
-      report(this.#ctx, this.#slot, action.path, action.fault)
-      return
-    }
-    try {
-      if (action.kind === 'file') this.#placeFile(action.item, action.name)
-      else if (action.kind === 'folder') this.#placeFolder(action.item, action.note)
-      else noteLink(this.#ctx.file(FILES.links), action.note)
-      if (action.kind === 'file') noteName(this.#ctx, action.item)
-      this.#count(action.item)
-    } catch (error) {
-      const fault = faultOf(error)
-      if (action.kind === 'file' && action.name !== null) this.#site.staging.remove(action.name)
-      report(this.#ctx, this.#slot, action.item.entry.path, fault)
-    }
-  }
-
-  #placeFile(item: Item, name: string | null): void {
-    const { disk } = this.#ctx
-    const folder = this.#open(item.components.slice(0, -1))
-    if (name === null) return
-    const leaf = item.components.at(-1) ?? Buffer.alloc(0)
-    if (restoreSpec(this.#ctx).mode === 'inplace') mayReplaceFile(disk, folder, leaf, this.#ownFiles)
-    disk.rename(this.#site.staging.path(name), folder.child(leaf))
-    this.#site.tree.changed(folder)
-  }
-
-  #placeFolder(item: Item, note: FolderNote): void {
-    if (note.ifThere === true) {
-      if (restoreSpec(this.#ctx).mode === 'inplace') return // not asked for: an existing folder stays as it is
-    } else {
-      const folder = this.#open(item.components, true)
-      this.#ctx.disk.fchmod(folder.fd, (this.#ctx.disk.fstat(folder.fd).mode & 0o777) | 0o700)
-    }
-    noteFolder(this.#ctx.file(FILES.folders), note)
-  }
-
-  /** Opens a folder, making what is missing. `named`: the last one has an entry of its own. */
-  #open(components: readonly Buffer[], named = false): Folder {
-    const { folder, unnamed } = this.#site.tree.open(components, true)
-    for (const length of unnamed) {
-      if (named && length === components.length) continue
-      noteFolder(this.#ctx.file(FILES.implied), { path: joined(components.slice(0, length)), metadata: null })
-    }
-    return folder
-  }
-
-  #count(item: Item): void {
-    const { entry } = item
-    const file = entry.kind === 'file'
-    const part = this.#ctx.part('archive')
-    if (file) part.files++
-    if (file) part.bytes += entry.size
-    this.#ctx.count({
-      entries: 1,
-      files: file ? 1 : 0,
-      bytesRead: entry.stored,
-      bytesWritten: file ? entry.size : 0,
-    })
-  }
-}
-
-const SLASH = Buffer.from('/')
-
-export function joined(components: readonly Buffer[]): Buffer {
-  return Buffer.concat(components.flatMap((name, i) => (i === 0 ? [name] : [SLASH, name])))
 }

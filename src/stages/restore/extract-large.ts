@@ -13,9 +13,9 @@ import type { ExtractWork } from './work.ts'
 
 /** Restores a large file: goes on where the last safe point inside it was, and may make more of them. */
 export async function* extractLarge(work: ExtractWork, item: Item): Steps {
-  const { ctx, slot, site, batch } = work
+  const { ctx, slot, site } = work
   const known = slot.open?.index === item.entry.index ? slot.open : null
-  if (known?.done === true && takeDone(work, item, known)) return
+  if (known?.done === true && (await takeDone(work, item, known))) return
   const file = yield* openLarge(work, item, known)
   let taken = false
   try {
@@ -25,10 +25,10 @@ export async function* extractLarge(work: ExtractWork, item: Item): Steps {
     if (fault === null) {
       taken = true
       work.inside = 0 // the batch counts it from now on
-      batch.staged(item, file.name, file.fd, work.metadata(item), work.xattrs(item))
+      work.batch.staged(item, file.staged, work.metadata(item), work.xattrs(item))
       return
     }
-    batch.fault(item.entry.path, fault)
+    work.batch.fault(item.entry.path, fault)
     site.staging.remove(file.name)
   } finally {
     if (!taken) {
@@ -39,7 +39,8 @@ export async function* extractLarge(work: ExtractWork, item: Item): Steps {
 }
 
 /** It was complete when the process was lost: it still waits in the staging folder, or has its name already. */
-function takeDone(work: ExtractWork, item: Item, open: OpenFile): boolean {
+async function takeDone(work: ExtractWork, item: Item, open: OpenFile): Promise<boolean> {
+  await work.settle() // the folders belong to it, while it places its files
   const { ctx, site, batch } = work
   const fd = openStaged(ctx, site.staging, open)
   if (fd === null && !isPlaced(work, item, open)) return false
@@ -47,7 +48,7 @@ function takeDone(work: ExtractWork, item: Item, open: OpenFile): boolean {
   if (fd === null) batch.placed(item)
   else {
     orClose(ctx.disk, fd, () => ctx.disk.truncate(fd, open.plain))
-    batch.staged(item, open.name, fd, work.metadata(item), work.xattrs(item))
+    batch.staged(item, { name: open.name, fd }, work.metadata(item), work.xattrs(item))
   }
   return true
 }

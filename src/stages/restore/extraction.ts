@@ -1,5 +1,5 @@
 import type { StageContext, Steps } from '../../engine/stage.ts'
-import { joined } from './batch.ts'
+import { joined } from './placer.ts'
 import type { Content } from './contents.ts'
 import { extractLarge } from './extract-large.ts'
 import { Feed, type Group } from './feed.ts'
@@ -34,13 +34,15 @@ export async function* extractEntries(work: ExtractWork): Steps {
         await work.batch.room()
       }
       // What is in flight is finished first; then the step may end.
-      if (ctx.closing ? feed.ahead === 0 : work.due) yield* place(work, ctx.closing)
+      if (ctx.closing) {
+        if (feed.ahead === 0) yield* rest(work)
+      } else if (work.arrived || work.due) yield* turn(work)
     }
     await work.settle() // no yield here: a step that ends where nothing is left to do would never get past it
     yield* reportRest(work, plan, cursor)
   } finally {
     await feed.abandon()
-    await work.batch[Symbol.asyncDispose]()
+    await work[Symbol.asyncDispose]()
   }
 }
 
@@ -60,11 +62,18 @@ function* itemsOf({ site, slot }: ExtractWork, plan: Plan): Generator<Item> {
   for (const entry of site.archive.entries(slot.next)) yield plan.item(entry)
 }
 
-/** A safe point: everything so far has its name or has been reported. */
-async function* place(work: ExtractWork, idle: boolean): Steps {
+/** A safe point with nothing left under way. */
+async function* rest(work: ExtractWork): Steps {
   await work.settle()
-  yield { ...work.progress(), ...(idle ? { idle: true } : {}) }
+  yield { ...work.progress(), idle: true }
   work.resumed()
+}
+
+/** A safe point behind the batch launched before, if there was one; then the present one is launched. */
+async function* turn(work: ExtractWork): Steps {
+  const { due } = work
+  if (await work.land()) yield work.progress()
+  if (due) work.launch()
 }
 
 function addSmall(work: ExtractWork, group: Group): void {
@@ -102,7 +111,7 @@ async function* reportRest(work: ExtractWork, plan: Plan, cursor: ManifestCursor
   for (let more = true; more;) {
     for (let i = 0; i < LINES && more; i++) more = cursor.skip()
     for (const line of plan.takeMissing()) work.missing(line.path)
-    await work.batch.place()
+    await work.settle()
     work.slot.line = cursor.position
     work.slot.misses = cursor.misses
     if (!more) break

@@ -4,6 +4,7 @@ import { release } from '../../lib/release.ts'
 import { crcCombine } from '../../archive/crc.ts'
 import type { UnpackedPiece } from '../../archive/unpack-entry.ts'
 import type { Restart } from '../../archive/reader.ts'
+import type { Staged } from './batch.ts'
 import { BLOCK, type ContentDigest, digestFor } from './content-digest.ts'
 import { contentFault } from './contents.ts'
 import { Flight } from './flight.ts'
@@ -16,6 +17,8 @@ import { writeSparse } from './sparse.ts'
 
 /** `sha256` covers at most this much, so that its state can be had again by reading. Bytes. */
 const WHOLE = 16 << 20
+/** So much is written back to the disk at a time, beside the unpacking: the sync at the end finds little left. Bytes. */
+const WRITE_BACK = 8 << 20
 /** Pieces are written in the background until this much is under way. Bytes. */
 const IN_FLIGHT = 2 << 20
 
@@ -32,10 +35,14 @@ export class LargeFile {
   readonly #digest: ContentDigest | null
   #at: Restart
   #crc: number
+  /** A sync under way, and how much was written since one began. */
+  #writeBack: Promise<void> | null = null
+  #fresh = 0
+  #failure: { readonly error: unknown } | null = null
   /** The end of what was written is a hole. */
   #hole = false
   /** Its name in the staging folder is not durable yet. */
-  #fresh = true
+  #unnamed = true
 
   private constructor(ctx: StageContext, item: Item, fd: number, from: Restart, crc: number) {
     this.#ctx = ctx
@@ -86,20 +93,32 @@ export class LargeFile {
     this.#at = piece.next
     this.#digestPiece(piece)
     await this.#flight.room(owned ? IN_FLIGHT : 0)
+    this.#check()
+    this.#fresh += size
+    if (this.#fresh >= WRITE_BACK && this.#writeBack === null) this.#beginWriteBack()
+  }
+
+  /** The complete file, for the batch. */
+  get staged(): Staged {
+    const { name, fd } = this
+    return this.#writeBack === null ? { name, fd } : { name, fd, before: this.#writeBack }
   }
 
   /** Before the handle may be closed. Never throws. */
   async idle(): Promise<void> {
     await this.#flight.ended()
+    await Promise.allSettled([this.#writeBack])
   }
 
   /** Makes what is written durable and says where to go on. The pieces are whole blocks, so this is at a block's end. */
   async cut(staging: Staging): Promise<OpenFile> {
     await this.#flight.landed()
+    await Promise.allSettled([this.#writeBack])
+    this.#check()
     this.#lengthen()
     await this.#ctx.disk.fsyncAsync(this.fd)
-    if (this.#fresh) await syncHandle(this.#ctx.disk, staging.folder.fd)
-    this.#fresh = false
+    if (this.#unnamed) await syncHandle(this.#ctx.disk, staging.folder.fd)
+    this.#unnamed = false
     if (this.#digest?.blocks === true) this.#digest.save(this.#ctx.file(FILES.blocks(this.item.entry.index)))
     return this.#note(false)
   }
@@ -107,6 +126,7 @@ export class LargeFile {
   /** After the last piece: null if all is written and proven. */
   async finish(): Promise<Fault | null> {
     await this.#flight.landed()
+    this.#check()
     this.#lengthen()
     if (this.#at.plain !== this.item.entry.size) {
       return { kind: 'damaged', message: 'the content is shorter than announced' }
@@ -116,6 +136,24 @@ export class LargeFile {
 
   done(): OpenFile {
     return this.#note(true)
+  }
+
+  /** The system tells each handle of an error once: so it is kept, for `write`, `cut` and `finish`, or the batch. */
+  #beginWriteBack(): void {
+    this.#fresh = 0
+    const sync = this.#ctx.disk.fsyncAsync(this.fd)
+    this.#writeBack = sync
+    sync
+      .catch((error: unknown) => {
+        this.#failure ??= { error }
+      })
+      .finally(() => {
+        this.#writeBack = null
+      })
+  }
+
+  #check(): void {
+    if (this.#failure !== null) throw this.#failure.error
   }
 
   #note(done: boolean): OpenFile {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { StageContext } from '../../../engine/stage.ts'
-import { joined } from '../batch.ts'
+import { joined } from '../placer.ts'
 import { foldedName, NameTable } from '../names.ts'
 import { FILES, restoreSlot } from '../slots.ts'
 
