@@ -60,7 +60,7 @@ function describe(entry: EntryHead, stored: number): Buffer {
 
 /** The stored size, in both places; of a file that is stored it was known from the beginning. */
 function patches(entry: EntryTotals): Patch[] {
-  if (entry.method === 'store') return []
+  if (entry.method === 'store' && entry.unsized !== true) return []
   const whole = describe(entry, entry.stored)
   const cut = (at: number, length: number): Patch => ({ at, bytes: whole.subarray(at, at + length) })
   return [cut(9 + whole.readUInt16LE(5), 4), cut(whole.length - j.SIZES_LENGTH + 4, 8)]

@@ -16,6 +16,8 @@ export interface OpenSlot {
   part: number
   offset: number
   attempts: number
+  /** Its content is made while it is read: its length is `at` when it ends. */
+  made?: true
 }
 
 /** What the archive sink keeps in the record. */
