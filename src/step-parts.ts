@@ -50,7 +50,7 @@ function backupParts(dataDir: string, codec: Codec): BackupParts {
     openDumper: () => new SqliteDumper(systemClock),
     async openSqlDump(spec, consistency) {
       const { databaseServers } = loadSettings(realDisk, dataDir)
-      const target = targetOf(spec, databaseServers, process.env)
+      const target = targetOf(realDisk, spec, databaseServers, process.env)
       if (spec.type === 'mysql') return await MysqlDump.open(target, { ...spec.tables, consistency })
       throw new BackupError('PROFILE_INVALID', `${spec.type} is not there yet`)
     },

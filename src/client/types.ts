@@ -1,7 +1,9 @@
+import type { Database } from './database-types.ts'
 import type { ErrorRecord } from '../lib/errors.ts'
 
 export type * from './account-types.ts'
 export type * from './content-types.ts'
+export type * from './database-types.ts'
 
 /** What goes over the wire, as a caller sees it. Times are milliseconds since 1970 UTC, sizes bytes. */
 
@@ -54,34 +56,6 @@ export interface DirectorySource {
   xattrs?: boolean
   databases?: 'copy' | 'raw'
 }
-
-export interface SqliteDatabase {
-  type: 'sqlite'
-  path: string
-  name?: string
-  critical?: boolean
-}
-
-/** A database of a server that the server's settings file names, or, where the client is the host itself, says where it is. */
-export interface ServerDatabase {
-  type: 'mysql' | 'postgresql'
-  server?: string
-  host?: string
-  port?: number
-  socket?: string
-  user?: string
-  passwordEnv?: string
-  passwordFile?: string
-  tls?: { ca?: string; name?: string }
-  database: string
-  name?: string
-  critical?: boolean
-  tables?: { include?: string[]; exclude?: string[]; structureOnly?: string[] }
-  consistency?: 'snapshot' | 'table'
-  restarts?: number
-}
-
-export type Database = SqliteDatabase | ServerDatabase
 
 /** Which older backups stay after each run. What is absent keeps nothing; {} keeps all. */
 export interface RetentionPolicy {

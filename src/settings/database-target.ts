@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import type { Disk } from '../lib/disk.ts'
+import { readFileIfThere } from '../lib/durable-file.ts'
 import { BackupError } from '../lib/errors.ts'
 import type { ServerAccess, ServerDatabaseSpec } from '../engine/spec.ts'
 import type { Settings } from './settings.ts'
@@ -23,25 +24,37 @@ const LONGEST_SECRET = 4096
  * PROFILE_INVALID: no such server, or no password where it is said to be.
  */
 export function targetOf(
+  disk: Disk,
   spec: ServerDatabaseSpec,
   servers: Settings['databaseServers'],
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
 ): DatabaseTarget {
-  const access: ServerAccess & { password?: string } = spec.server === undefined ? spec : named(spec, servers)
+  const access: Access = spec.server === undefined ? spec : named(spec, servers)
   const { host = 'localhost', port, socket, user, tls } = access
   if (user === undefined) throw invalid(spec, 'no user is named for it', 'Name one, with the server.')
-  const password = passwordOf(spec, access, env)
+  const read = (file: string, what: string): string => readText(disk, spec, file, what)
   const far = socket === undefined && !LOOPBACK.test(host)
   const secure = tls ?? (far ? {} : undefined)
+  const { ca, name } = secure ?? {}
   return {
     ...(socket === undefined ? { host } : { socket }),
     ...(port === undefined ? {} : { port }),
-    ...{ user, password, database: spec.database },
-    ...(secure === undefined ? {} : { tls: tlsOf(spec, secure) }),
+    ...{ user, password: passwordOf(spec, access, env, read), database: spec.database },
+    ...(secure === undefined
+      ? {}
+      : {
+          tls: {
+            ...(ca === undefined ? {} : { ca: read(ca, 'the file of certificates') }),
+            ...(name === undefined ? {} : { name }),
+          },
+        }),
   }
 }
 
-function named(spec: ServerDatabaseSpec, servers: Settings['databaseServers']): Settings['databaseServers'][string] {
+type Access = ServerAccess & { password?: string }
+type Environment = Readonly<Record<string, string | undefined>>
+
+function named(spec: ServerDatabaseSpec, servers: Settings['databaseServers']): Access {
   const { server = '' } = spec
   const found = Object.hasOwn(servers, server) ? servers[server] : undefined
   if (found !== undefined) return found
@@ -50,38 +63,28 @@ function named(spec: ServerDatabaseSpec, servers: Settings['databaseServers']): 
 
 function passwordOf(
   spec: ServerDatabaseSpec,
-  { password, passwordEnv, passwordFile }: ServerAccess & { password?: string },
-  env: Readonly<Record<string, string | undefined>>,
+  { password, passwordEnv, passwordFile }: Access,
+  env: Environment,
+  read: (file: string, what: string) => string,
 ): string {
   if (password !== undefined) return password
-  if (passwordFile !== undefined) return firstLine(read(spec, passwordFile, 'the password file'))
+  if (passwordFile !== undefined) return firstLine(read(passwordFile, 'the password file'))
   if (passwordEnv === undefined) return ''
   const found = env[passwordEnv]
   if (found !== undefined) return found
   throw invalid(spec, `the variable ${passwordEnv} is not set`, 'Set it where Ratchet is started.')
 }
 
-function tlsOf(
-  spec: ServerDatabaseSpec,
-  { ca, name }: NonNullable<ServerAccess['tls']>,
-): { ca?: string; name?: string } {
-  return {
-    ...(ca === undefined ? {} : { ca: read(spec, ca, 'the file of certificates') }),
-    ...(name === undefined ? {} : { name }),
-  }
-}
-
-function read(spec: ServerDatabaseSpec, file: string, what: string): string {
+function readText(disk: Disk, spec: ServerDatabaseSpec, file: string, what: string): string {
+  const hint = 'Check that it is there and that this account may read it.'
+  let bytes
   try {
-    return readFileSync(file, 'utf8')
+    bytes = readFileIfThere(disk, file)
   } catch (error) {
-    throw invalid(
-      spec,
-      `${what} ${file} cannot be read`,
-      'Check that it is there and that this account may read it.',
-      error,
-    )
+    throw invalid(spec, `${what} ${file} cannot be read`, hint, error)
   }
+  if (bytes !== null) return bytes.toString('utf8')
+  throw invalid(spec, `${what} ${file} is not there`, hint)
 }
 
 const firstLine = (text: string): string => text.slice(0, LONGEST_SECRET).split(/\r?\n/, 1)[0] ?? ''

@@ -14,9 +14,10 @@ import { Batcher, type Underway } from './batcher.ts'
 import { Directory } from './directory.ts'
 import { headOf, nameOf, passed } from './entry-words.ts'
 import { PartWriter } from './part-writer.ts'
+import { isListed, largestDeflated, longestMade } from './sink-limits.ts'
 import { Pipeline, type Room } from './pipeline.ts'
 import { readAhead } from './read-ahead.ts'
-import { BLOCK, WHOLE_DIGEST } from './read-blocks.ts'
+import { BLOCK } from './read-blocks.ts'
 import { goBack, pointOf, type Standing } from './sink-point.ts'
 import { newSlot, pathKey, type OpenSlot, type SinkSlot } from './sink-slot.ts'
 import { Warm } from './warm.ts'
@@ -40,6 +41,7 @@ export interface ArchiveSinkOptions {
 }
 
 const NOBODY = (): void => {}
+type BlockBy = (entry: Entry, block: MadeBlock) => void
 type TakenBy = (item: SourceItem, result: Taken | null) => void
 
 /**
@@ -61,12 +63,7 @@ export class ArchiveSink implements Sink {
     this.#directory = new Directory(ctx, this.#slot, this.#parts, options)
   }
 
-  async *feed(
-    key: string,
-    items: () => AsyncIterable<SourceItem>,
-    taken: TakenBy,
-    block: (entry: Entry, block: MadeBlock) => void = NOBODY,
-  ): Steps {
+  async *feed(key: string, items: () => AsyncIterable<SourceItem>, taken: TakenBy, block: BlockBy = NOBODY): Steps {
     this.#begin()
     const warm = this.#ctx.keep('sink-warm', () => new Warm())
     warm.begin()
@@ -76,9 +73,7 @@ export class ArchiveSink implements Sink {
       const task = await pipeline.next(this.#room(resumed, warm))
       if (task === null) break
       this.#slot.applied++
-      const progress = await this.#apply(task, taken)
-      // With no yield between: what was stored and what its stage knows of it stand in the same commit.
-      if ((task.type === 'block' || task.type === 'whole') && task.made !== undefined) block(task.entry, task.made)
+      const progress = await this.#apply(task, taken, block)
       if (task.type === 'whole') discarded(ENTRY)
       warm.note(weightOf(task), this.#ctx.clock.mono())
       // Within a row that is longer than a block there is no place to go on from.
@@ -110,7 +105,9 @@ export class ArchiveSink implements Sink {
     return new Pipeline(key, this.#slot.applied, tasks, batcher)
   }
 
-  async #apply(task: Task, taken: TakenBy): Promise<Progress> {
+  async #apply(task: Task, taken: TakenBy, block: BlockBy): Promise<Progress> {
+    // With no yield between: what is stored and what its stage knows of it stand in the same commit.
+    if ((task.type === 'block' || task.type === 'whole') && task.made !== undefined) block(task.entry, task.made)
     switch (task.type) {
       case 'pass':
         taken(task.item, null)
@@ -249,10 +246,7 @@ export class ArchiveSink implements Sink {
   }
 
   get longestMade(): number {
-    const { level, deflate, format } = this.#options
-    const most =
-      level === 0 ? LONGEST_MADE : Math.min(LONGEST_MADE, largestDeflated(deflate, format.writer.deflateUpTo))
-    return Math.max(1, Math.floor(most / BLOCK)) * BLOCK
+    return longestMade(this.#options)
   }
 
   point(): SinkPoint {
@@ -289,19 +283,8 @@ export class ArchiveSink implements Sink {
   }
 }
 
-/** Content that is made is cut into files of at most this: whoever loads them can do so one by one. Bytes. */
-const LONGEST_MADE = 256 << 20
-
-/** Whether digests of its blocks are kept in a work file; else its digest is taken as a whole. */
-const isListed = (open: OpenSlot): boolean => open.made === true || open.identity.size > WHOLE_DIGEST
-
 /** No header ends its part: readers of JPA want more than a block's length to be left. Bytes. */
 const BEHIND_HEAD = 1
-
-function largestDeflated(deflate: Deflate = 'auto', usual: number): number {
-  if (typeof deflate === 'number') return deflate
-  return deflate === 'always' ? Number.POSITIVE_INFINITY : usual
-}
 
 /** An empty final block: ends a deflate stream made of independent pieces. */
 const FINAL_BLOCK = Buffer.from([0x03, 0x00])

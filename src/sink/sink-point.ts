@@ -34,7 +34,11 @@ export function pointOf({ ctx, slot, parts, proofs }: Standing): SinkPoint {
  */
 export async function* goBack({ ctx, slot, parts, proofs }: Standing, to: SinkPoint, also: () => void): Steps {
   if (to.part !== parts.here.part) {
-    yield { step: 'going back', durable: true } // what is complete has left the record
+    // What is complete has to have left the record first. A step that ends here does not begin with this again.
+    if (slot.goingBack !== true) {
+      slot.goingBack = true
+      yield { step: 'going back', durable: true }
+    }
     if (parts.take(to.part)) yield { step: 'going back', durable: true }
   }
   slot.removeTo = await parts.rewind(to)
@@ -52,6 +56,7 @@ export async function* goBack({ ctx, slot, parts, proofs }: Standing, to: SinkPo
     open: null,
     attempts: 0,
   })
+  delete slot.goingBack
   slot.applied++ // nothing that was read ahead fits any more
   yield { step: 'going back', durable: true }
   parts.removeAfter(slot.removeTo)

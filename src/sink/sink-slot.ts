@@ -36,6 +36,8 @@ export interface SinkSlot {
   blocks: number
   /** Parts up to here may lie about after a rewind. */
   removeTo: number
+  /** `rewind` has begun: all parts that are complete have left the record. */
+  goingBack?: true
   closing: ClosingSlot | null
 }
 

@@ -1,10 +1,11 @@
 import { BackupError, ERROR_RULES, type ErrorCode } from '../lib/errors.ts'
-import type { Section, SqlBlock, SqlDump } from '../dump/sql-dump.ts'
+import { SQL_BLOCK, type Section, type SqlDump } from '../dump/sql-dump.ts'
 import { textBlocks } from '../dump/text-blocks.ts'
 import type { FileStat } from '../lib/disk.ts'
-import type { Entry, MadeBlock, Pause, SourceItem } from '../source/source.ts'
+import type { Entry, Pause, SourceItem } from '../source/source.ts'
 import { DATABASES } from './named-databases.ts'
 import type { Outcome } from './server-dump-slot.ts'
+import { Lender, SqlFile } from './sql-file.ts'
 
 /** Where reading goes on. */
 export interface DumpStart {
@@ -22,8 +23,7 @@ export interface DumpStart {
 /** What the stage is told where it counts: at safe points, in order. */
 export interface DumpEvents {
   unit(name: string, shape: string): void
-  section(id: string): void
-  sectionDone(id: string): void
+  section(id: string, resumable: boolean): void
   outcome(outcome: Outcome): void
 }
 
@@ -40,10 +40,14 @@ export interface DumpFeed {
 /** Calls by the item that carries them: what is in flight may outlive the step that read it. */
 const CALLS = new WeakMap<SourceItem, (events: DumpEvents) => void>()
 
-/** What a block holds of its section; none where it holds the end of a file alone. */
-const SQL = new WeakMap<MadeBlock, SqlBlock>()
+/** Files by their entries. */
+const FILES = new WeakMap<SourceItem, { readonly section: string; readonly file: SqlFile }>()
 
-export const sqlOf = (block: MadeBlock): SqlBlock | null => SQL.get(block) ?? null
+/** The section that ended with this file, which is stored; null: more of it follows. */
+export function sectionEndedBy(entry: SourceItem): string | null {
+  const { section, file } = FILES.get(entry) ?? {}
+  return file?.ended === true && file.failure === null ? (section ?? null) : null
+}
 
 export function callOf(item: SourceItem): ((events: DumpEvents) => void) | undefined {
   return CALLS.get(item)
@@ -86,7 +90,6 @@ async function* readAll(feed: DumpFeed): AsyncGenerator<SourceItem, Outcome | nu
     }
     yield* reader.section(section)
     if (reader.failure !== null) throw reader.failure
-    yield moment('reading', (to) => to.sectionDone(section.id))
   }
   if (unit !== null && (await dump.shape(unit.name)) !== unit.shape) return changed(unit.name)
   return null
@@ -136,7 +139,7 @@ class FileReader {
   async *section(section: Section): AsyncGenerator<SourceItem, void, undefined> {
     const { dump, start } = this.#feed
     const begun = start.section?.id === section.id ? start.section : null
-    if (begun === null) yield moment('reading', (to) => to.section(section.id))
+    if (begun === null) yield moment('reading', (to) => to.section(section.id, section.resumable))
     const lender = new Lender()
     const blocks = dump.read(section, begun?.mark ?? null, () => lender.lend())
     try {
@@ -144,7 +147,7 @@ class FileReader {
         const file = new SqlFile(blocks, lender, {
           preamble: first && this.#blocks > 0 ? null : this.#preamble,
           postamble: this.#postamble,
-          room: this.#feed.longest / BLOCK - this.#blocks - 1,
+          room: this.#feed.longest / SQL_BLOCK - this.#blocks - 1,
         })
         this.#made++
         yield this.#entry(section, file)
@@ -160,7 +163,7 @@ class FileReader {
   #entry(section: Section, file: SqlFile): Entry {
     const { name, createdAt } = this.#feed
     const path = `${DATABASES}/${name}/${fileName(this.#made, section)}`
-    return {
+    const entry: Entry = {
       type: 'entry',
       mark: '',
       path: Buffer.from(path, 'utf8'),
@@ -171,91 +174,8 @@ class FileReader {
       },
       made: { blocks: (lend) => file.blocks(lend) },
     }
-  }
-}
-
-const BLOCK = 1 << 20
-
-/** Memory for the block that is read next, behind what stands there already. */
-class Lender {
-  next: Buffer = Buffer.alloc(0)
-  lend(): Buffer {
-    return this.next
-  }
-}
-
-interface FileForm {
-  /** Null: the file was begun by an earlier step. */
-  readonly preamble: Buffer | null
-  readonly postamble: Buffer
-  /** Blocks it may still take, but for the last one. */
-  readonly room: number
-}
-
-/** One file: what stands at its beginning, blocks of a section, what stands at its end. */
-class SqlFile {
-  readonly #source: AsyncGenerator<SqlBlock, void, undefined>
-  readonly #lender: Lender
-  readonly #form: FileForm
-  /** The section has ended, too. */
-  ended = false
-  failure: BackupError | null = null
-
-  constructor(source: AsyncGenerator<SqlBlock, void, undefined>, lender: Lender, form: FileForm) {
-    this.#source = source
-    this.#lender = lender
-    this.#form = form
-  }
-
-  async *blocks(lend: () => Buffer): AsyncGenerator<MadeBlock, void, undefined> {
-    const { preamble, postamble, room } = this.#form
-    let held: { memory: Buffer; length: number; block: SqlBlock } | null = null
-    let memory = lend()
-    let from = preamble?.copy(memory) ?? 0
-    for (let taken = 0; ;) {
-      this.#lender.next = memory.subarray(from)
-      const block = await this.#next()
-      if (block === null) break
-      if (held !== null) yield this.#made(held, false)
-      held = { memory, length: from + block.length, block }
-      from = 0
-      if (++taken >= room && block.safe) break
-      memory = lend()
-    }
-    if (held === null) {
-      // Nothing of the section was left: the file's end alone.
-      const length = from + postamble.copy(memory, from)
-      yield { memory, length, safe: true }
-      return
-    }
-    if (held.length + postamble.length <= held.memory.length) {
-      held.length += postamble.copy(held.memory, held.length)
-      yield this.#made(held, true)
-      return
-    }
-    yield this.#made(held, false)
-    const last = held.memory === memory ? lend() : memory
-    yield { memory: last, length: postamble.copy(last), safe: true }
-  }
-
-  async #next(): Promise<SqlBlock | null> {
-    try {
-      const next = await this.#source.next()
-      if (next.done !== true) return next.value
-    } catch (error) {
-      if (!(error instanceof BackupError)) throw error
-      this.failure = error
-    }
-    this.ended = true
-    return null
-  }
-
-  /** A block that is not the last one of its file is whole. */
-  #made({ memory, length, block }: { memory: Buffer; length: number; block: SqlBlock }, last: boolean): MadeBlock {
-    if (!last && length < memory.length) memory.fill(' ', length, memory.length - 1).fill('\n', memory.length - 1)
-    const made: MadeBlock = { memory, length: last ? length : memory.length, safe: block.safe }
-    SQL.set(made, block)
-    return made
+    FILES.set(entry, { section: section.id, file })
+    return entry
   }
 }
 

@@ -24,6 +24,16 @@ export interface Point {
   readonly rows: number
 }
 
+export interface Unit {
+  readonly name: string
+  readonly shape: string | null
+  readonly point: Point
+  /** How often it had changed when it had been read. */
+  readonly tries: number
+  /** How often it was left in the middle, where nothing can be gone on with. */
+  readonly losses: number
+}
+
 /** What a database of a server keeps in the record. */
 export interface DumpSlot {
   /** What may still be claimed. */
@@ -31,10 +41,15 @@ export interface DumpSlot {
   /** Which opened dump this is read by; another one has another snapshot. */
   instance: string
   start: Point
-  /** Where the present unit begins. */
-  unit: { readonly name: string; readonly shape: string; readonly point: Point; readonly tries: number } | null
+  /** Where the present unit begins, and what it was then; `shape` is null where it is to be read again. */
+  unit: Unit | null
   /** The section being read, how many blocks of it are stored, and where in the work file of marks the last one stands. */
-  section: { readonly id: string; blocks: number; mark: { readonly at: number; readonly length: number } | null } | null
+  section: {
+    readonly id: string
+    readonly resumable: boolean
+    blocks: number
+    mark: { readonly at: number; readonly length: number } | null
+  } | null
   /** Files made so far, and blocks of the present one. */
   made: number
   blocks: number
