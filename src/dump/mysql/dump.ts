@@ -1,14 +1,13 @@
-import { createHash } from 'node:crypto'
 import { BackupError } from '../../lib/errors.ts'
 import type { Consistency, Lack, RowMark, Section, SqlBlock, SqlDump } from '../sql-dump.ts'
 import { textBlocks } from '../text-blocks.ts'
 import { readCatalogue, isTransactional, type TableFacts } from './catalogue.ts'
 import { definitionsAfter, definitionsOf, type Definition, type Uncovered } from './definitions.ts'
-import { qualified } from './identifier.ts'
 import { readingOf } from './keyset.ts'
 import { rowBlocks } from './row-blocks.ts'
 import { FOOTER, HEADER, scriptOf } from './script.ts'
 import { MysqlSession, type MysqlTarget } from './session.ts'
+import { shapeOf } from './shape.ts'
 
 /** Which tables; exact names. */
 export interface TableChoice {
@@ -98,7 +97,7 @@ export class MysqlDump implements SqlDump {
   async shape(unit: string): Promise<string> {
     if (unit === AFTER) return '' // read at once
     await this.#renew()
-    return this.#shapeOf(tableOf(unit))
+    return shapeOf(this.#session, this.#target.database, tableOf(unit))
   }
 
   orderFile(files: readonly string[]): string {
@@ -124,7 +123,7 @@ export class MysqlDump implements SqlDump {
   ): AsyncGenerator<SqlBlock, void, undefined> {
     const { name, columns, key } = facts
     const reading = readingOf({ database: this.#target.database, table: name, columns, key })
-    yield* rowBlocks(name, reading, this.#session.rows(reading.select(after)), lend)
+    yield* rowBlocks(name, reading, this.#session.rows(reading.select(after), name), lend)
   }
 
   async #definitions(table: TableFacts): Promise<Definition[]> {
@@ -150,23 +149,6 @@ export class MysqlDump implements SqlDump {
     const facts = this.#tables.find((table) => table.name === name)
     if (facts === undefined) throw new BackupError('SOURCE_CHANGED', `the table ${name} is gone`)
     return facts
-  }
-
-  /**
-   * What changes when a table is altered, emptied by TRUNCATE, or another one takes its name: its definition but for the
-   * next value of AUTO_INCREMENT, and when it was made.
-   */
-  async #shapeOf(name: string): Promise<string> {
-    const { database } = this.#target
-    const [facts] = await this.#session.facts(
-      'SELECT TABLE_TYPE AS type, CREATE_TIME AS made FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?',
-      [database, name],
-    )
-    if (facts === undefined) return 'gone'
-    const [row] = await this.#session.facts(`SHOW CREATE TABLE ${qualified(database, name)}`)
-    const sql = (row?.['Create Table'] ?? '').replace(/ AUTO_INCREMENT=\d+/, '')
-    const made = facts['type']?.includes('SEQUENCE') === true ? '' : (facts['made'] ?? '')
-    return createHash('sha256').update(`${made}\0${sql}`).digest('hex')
   }
 
   /** After a reading that was left before its end: another connection, unless that would tear the snapshot. */

@@ -28,7 +28,8 @@ export function readingOf({ database, table, columns, key }: Reading): RowReadin
   const plans = planColumns(columns)
   const keys = (key ?? []).map((name) => keyColumn(name, columns))
   const list = [...plans, ...keys].map(({ select }) => select).join(', ')
-  const from = `SELECT ${list} FROM ${qualified(database, table)}`
+  // A table may have nothing but columns that the server computes: its rows are still to be counted.
+  const from = `SELECT ${list === '' ? 'NULL' : list} FROM ${qualified(database, table)}`
   const order = keys.length === 0 ? '' : ` ORDER BY ${keys.map(({ name }) => identifier(name)).join(', ')}`
   const scratch = new SqlText()
   return {

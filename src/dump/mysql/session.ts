@@ -97,15 +97,15 @@ export class MysqlSession implements AsyncDisposable {
 
   /**
    * Rows as they are stored, as they come, in bunches: the server waits for whoever reads them. Nothing else is asked
-   * meanwhile; one that is left before its end takes the connection with it.
+   * meanwhile; one that is left before its end takes the connection with it. `table`: for errors.
    */
-  async *rows(sql: string): AsyncGenerator<readonly RawRow[], void, undefined> {
+  async *rows(sql: string, table = '?'): AsyncGenerator<readonly RawRow[], void, undefined> {
     await this.run('SET SESSION character_set_results = NULL')
     using incoming = new IncomingRows(this.#connection, sql)
     try {
       for (let rows = await incoming.next(); rows !== null; rows = await incoming.next()) yield rows
     } catch (error) {
-      throw databaseError(error, 'rows could not be read')
+      throw databaseError(error, `the rows of ${table} could not be read`)
     }
     await this.run('SET SESSION character_set_results = utf8mb4')
   }
