@@ -7,15 +7,11 @@ import type { ArchiveReader } from './archive/reader.ts'
 import { jobPaths } from './engine/paths.ts'
 import { Shelf, type RemovalTrail } from './engine/shelf.ts'
 import type { Stage, StageContext, StageName } from './engine/stage.ts'
-import { MysqlDump } from './dump/mysql/dump.ts'
 import { SqliteDumper } from './dump/sqlite.ts'
 import { systemClock } from './lib/clock.ts'
-import { realDisk } from './lib/disk.ts'
-import { BackupError, errnoOf } from './lib/errors.ts'
+import { errnoOf } from './lib/errors.ts'
 import { formatNamed, stagesOf } from './registry.ts'
 import { restoreStages } from './restore-parts.ts'
-import { targetOf } from './settings/database-target.ts'
-import { loadSettings } from './settings/settings.ts'
 import { ArchiveSink } from './sink/archive-sink.ts'
 import { countDirectory, newCount } from './source/count.ts'
 import { openDirectory, type DirectoryEnv, type LabelledDirectory } from './source/directory.ts'
@@ -48,12 +44,8 @@ function backupParts(dataDir: string, codec: Codec): BackupParts {
     openSource: (spec, label, ctx, { own, databases }) =>
       releasing(openDirectory({ ...spec, label }, { ...envOf(ctx, own), databases }), ctx),
     openDumper: () => new SqliteDumper(systemClock),
-    async openSqlDump(spec, consistency) {
-      const { databaseServers } = loadSettings(realDisk, dataDir)
-      const target = targetOf(realDisk, spec, databaseServers, process.env)
-      if (spec.type === 'mysql') return await MysqlDump.open(target, { ...spec.tables, consistency })
-      throw new BackupError('PROFILE_INVALID', `${spec.type} is not there yet`)
-    },
+    // The drivers are loaded where there is a database to be read.
+    openSqlDump: async (spec, consistency) => (await import('./open-dump.ts')).openSqlDump(dataDir, spec, consistency),
     async *countSource(spec, label, own, ctx, count) {
       const key = `count-${label}`
       const state = ctx.slot(key, newCount)

@@ -46,6 +46,8 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['settings', 'engine/database-schema.ts', 'the one schema of a database and its server'],
   ['facade', 'lib', 'errors and clock'],
   ['facade', 'engine/services.ts', 'types: all that a facade sees'],
+  ['facade', 'engine/database-tests.ts', 'which databases of a profile are tried out, and how it is told'],
+  ['cli', 'engine/database-tests.ts', 'the same'],
   ['facade', 'engine/job.ts', 'views are functions of the record'],
   ['facade', 'engine/spec.ts', 'types: what may be asked for'],
   ['facade', 'engine/stage.ts', 'types: the names of stages and domains, for total tables'],
@@ -69,7 +71,8 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
 ]
 
 /** The composition root: the only files that know every folder. */
-const ROOT = /^(app|main|index|registry|step-parts|restore-parts|step-loop|step-thread|contents-loop|version)\.ts$/
+const ROOT =
+  /^(app|main|index|registry|open-dump|step-parts|restore-parts|step-loop|step-thread|contents-loop|version)\.ts$/
 
 function layerFaults(file: Source): string[] {
   const from = file.path.split('/')

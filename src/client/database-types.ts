@@ -25,3 +25,19 @@ export interface ServerDatabase {
 }
 
 export type Database = SqliteDatabase | ServerDatabase
+
+/** Whether a database could be backed up now. */
+export interface DatabaseTest {
+  name: string
+  type: 'mysql' | 'postgresql'
+  ok: boolean
+  server: string | null
+  consistency: 'snapshot' | 'table' | null
+  tables: number
+  rows: number
+  bytes: number
+  keyless: string[]
+  exceptions: { kind: string; name: string; why: string }[]
+  lacks: { kind: string; name: string; why: string }[]
+  error: { code: string; message: string; hint: string } | null
+}

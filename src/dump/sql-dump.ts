@@ -28,6 +28,8 @@ export interface Section {
   readonly table: string | null
   /** Rows as the server estimates them, for the percentage only; 0 for definitions. */
   readonly estimate: number
+  /** Bytes that the server says they take, 0 for definitions. */
+  readonly bytes: number
   /** Whether its reading can go on in another process, behind a mark. */
   readonly resumable: boolean
 }

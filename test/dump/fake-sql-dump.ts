@@ -58,6 +58,7 @@ class FakeDump implements SqlDump {
       unit: 'after',
       table: null,
       estimate: 0,
+      bytes: 0,
       resumable: false,
     }
     return [...[...this.#server.tables].flatMap(([name, table]) => sectionsOf(name, table)), after]
@@ -145,8 +146,8 @@ function fill(memory: Buffer, text: string): number {
 function sectionsOf(name: string, { keyed, rows }: FakeTable): Section[] {
   const common = { unit: `table:${name}`, table: name }
   return [
-    { id: `table:${name}`, kind: 'definitions', estimate: 0, resumable: false, ...common },
-    { id: `rows:${name}`, kind: 'rows', estimate: rows.length, resumable: keyed, ...common },
+    { id: `table:${name}`, kind: 'definitions', estimate: 0, bytes: 0, resumable: false, ...common },
+    { id: `rows:${name}`, kind: 'rows', estimate: rows.length, bytes: 0, resumable: keyed, ...common },
   ]
 }
 

@@ -136,12 +136,12 @@ describe.skipIf(!hasMariadb)('what the server hides from an account', () => {
     ['GRANT SELECT ON `a\\_b`.* TO some@localhost', ['trigger', 'event', 'routine']],
     ['GRANT SELECT, TRIGGER, EVENT, EXECUTE ON `a\\_b`.* TO some@localhost', []],
     ['GRANT ALL ON `a_b`.* TO some@localhost', []],
-    ['GRANT ALL ON `a\\_c`.* TO some@localhost', ['trigger', 'event', 'routine']],
-    ['GRANT TRIGGER ON `a%`.* TO some@localhost', ['event', 'routine']],
+    ['GRANT ALL ON `a\\_c`.* TO some@localhost', ['table', 'trigger', 'event', 'routine']],
+    ['GRANT TRIGGER ON `a%`.* TO some@localhost', ['table', 'event', 'routine']],
     ['GRANT SELECT, EVENT ON *.* TO some@localhost', ['trigger']],
     [
       'CREATE OR REPLACE ROLE keeper; GRANT TRIGGER, EVENT, EXECUTE ON a_b.* TO keeper; GRANT keeper TO some@localhost; SET DEFAULT ROLE keeper FOR some@localhost',
-      [],
+      ['table'],
     ],
   ] as const)('%s', async (grant, hidden) => {
     await make('a_b', ['CREATE TABLE t (id INT)'])

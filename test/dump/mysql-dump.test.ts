@@ -161,6 +161,7 @@ describe.skipIf(!hasMariadb)('a MariaDB database as SQL', () => {
       unit: 'table:huge',
       table: 'huge',
       estimate: 1,
+      bytes: 0,
       resumable: true,
     } as const
     await expect(readSection(section, 'snapshot', false)).rejects.toMatchObject({

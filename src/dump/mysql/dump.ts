@@ -73,7 +73,7 @@ export class MysqlDump implements SqlDump {
     const first = this.#tables.filter(({ kind }) => kind === 'sequence')
     const then = this.#tables.filter(({ kind }) => kind === 'table')
     const sections = [...first, ...then].flatMap((table) => this.#sectionsOf(table))
-    sections.push({ id: AFTER, kind: 'definitions', unit: AFTER, table: null, estimate: 0, resumable: false })
+    sections.push({ id: AFTER, kind: 'definitions', unit: AFTER, table: null, estimate: 0, bytes: 0, resumable: false })
     return Promise.resolve(sections)
   }
 
@@ -109,11 +109,18 @@ export class MysqlDump implements SqlDump {
     await this.#session[Symbol.asyncDispose]()
   }
 
-  #sectionsOf({ name, kind, rows, key }: TableFacts): Section[] {
+  #sectionsOf({ name, kind, rows, bytes, key }: TableFacts): Section[] {
     const common = { unit: unitOf(name), table: name }
-    const made: Section = { id: `${kind}:${name}`, kind: 'definitions', estimate: 0, resumable: false, ...common }
+    const made: Section = {
+      id: `${kind}:${name}`,
+      kind: 'definitions',
+      estimate: 0,
+      bytes: 0,
+      resumable: false,
+      ...common,
+    }
     if (kind !== 'table' || this.#options.structureOnly?.includes(name) === true) return [made]
-    return [made, { id: `rows:${name}`, kind: 'rows', estimate: rows, resumable: key !== null, ...common }]
+    return [made, { id: `rows:${name}`, kind: 'rows', estimate: rows, bytes, resumable: key !== null, ...common }]
   }
 
   async *#rows(
@@ -137,8 +144,16 @@ export class MysqlDump implements SqlDump {
 
   async #afterAll(): Promise<string[]> {
     const views = this.#tables.filter(({ kind }) => kind === 'view')
+    const { length } = this.#uncovered
     const found = await definitionsAfter(this.#reading, views)
+    if (this.#options.include !== undefined) this.#forgetOtherTables(length)
     return found.map(scriptOf)
+  }
+
+  /** Whoever names the tables does not ask whether there are others. */
+  #forgetOtherTables(from: number): void {
+    const kept = this.#uncovered.splice(from).filter(({ kind, name }) => kind !== 'table' || name !== '*')
+    this.#uncovered.push(...kept)
   }
 
   get #reading(): { session: MysqlSession; database: string; uncovered: Uncovered[] } {
