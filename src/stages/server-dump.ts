@@ -105,7 +105,11 @@ class ServerDump implements DumpEvents {
       (item, taken) => this.#take(item, taken),
       (_, block) => this.#block(block),
     )
-    for await (const progress of feeding) yield this.#progress(progress)
+    for await (const progress of feeding) {
+      yield this.#progress(progress)
+      // An outcome is the last there is. The sink must not end: a file that is still open would be gone with it.
+      if (this.#state.slot.outcome !== null) return
+    }
   }
 
   #start(): DumpStart {

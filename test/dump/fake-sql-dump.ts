@@ -21,6 +21,7 @@ export class FakeServer {
   /** Called before each block: throws what the connection would. */
   beforeBlock: (block: number, table: string | null) => void = () => {}
   beforeOpen: () => void = () => {}
+  beforeShape: () => void = () => {}
 
   table(name: string, more: Partial<FakeTable> & { count: number }): this {
     const rows = Array.from({ length: more.count }, (_, i) => i + 1)
@@ -68,6 +69,7 @@ class FakeDump implements SqlDump {
   async shape(unit: string): Promise<string> {
     this.#check()
     if (unit === 'after') return ''
+    this.#server.beforeShape()
     return this.#server.tables.get(unit.slice('table:'.length))?.definition ?? 'gone'
   }
   orderFile(files: readonly string[]): string {
