@@ -74,7 +74,7 @@ class ServerDump implements DumpEvents {
     const slot = this.#state.slot
     if (kept.dump !== null && kept.id === slot.instance) return kept.dump
     const begun = slot.instance !== ''
-    if (begun && slot.consistency === 'snapshot') return { kind: 'lost', error: null }
+    if (begun && (slot.consistency === 'snapshot' || slot.torn)) return { kind: 'lost', error: null }
     this.#state.forget()
     try {
       const dump = await this.#parts.openSqlDump(this.#state.which.database.spec, slot.consistency)

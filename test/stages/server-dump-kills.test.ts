@@ -143,4 +143,27 @@ describe('a database read table by table', () => {
       await expectWhole(made)
     }
   })
+
+  test('whose connection is lost within a row, and the process behind it', async () => {
+    for (let lost = 3; lost <= 6; lost++) {
+      for (let n = 1; ; n++) {
+        const server = new FakeServer().table('long', {
+          count: 3,
+          length: (row) => (row === 2 ? 2 * MIB + 9 : 300_000),
+        })
+        let once = true
+        server.beforeBlock = (block) => {
+          if (!once || block !== lost) return
+          once = false
+          throw GONE
+        }
+        const made = world(server, { consistency: 'table' })
+        if (!(await lostAt(made, n))) break
+        await run(made)
+        const text = [...(await expectWhole(made)).values()].join('')
+        // Half a row would be no line of its own.
+        expect(text.match(/row long \d+ x*/g)?.length, `${lost} ${n}`).toBe(3)
+      }
+    }
+  })
 })
