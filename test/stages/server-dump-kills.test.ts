@@ -167,3 +167,14 @@ describe('a database read table by table', () => {
     }
   })
 })
+
+describe('a database read in one snapshot', () => {
+  test.each(['zip', 'jpa'] as const)('whose process is lost within a file of several parts: %s', async (format) => {
+    for (let n = 1; ; n++) {
+      const made = world(filled(), {}, { partSize: 65_536, level: 0, format })
+      if (!(await lostAt(made, n))) break
+      await run(made)
+      await expectWhole(made)
+    }
+  })
+})
