@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import mysql, { type Connection, type ConnectionOptions, type RowDataPacket } from 'mysql2'
+import net from 'node:net'
+import mysql, { type Connection, type ConnectionOptions, type RowDataPacket, type SslOptions } from 'mysql2'
 import { databaseError } from './errors.ts'
 import { IncomingRows, type RawRow } from './incoming-rows.ts'
 
@@ -115,9 +116,11 @@ export class MysqlSession implements AsyncDisposable {
   }
 }
 
-function optionsOf({ host, port, socket, user, password, database, tls }: MysqlTarget): ConnectionOptions {
+function optionsOf(target: MysqlTarget): ConnectionOptions {
+  const { host, port, socket, user, password, database, tls } = target
   return {
     ...(socket === undefined ? { host: host ?? 'localhost', port: port ?? 3306 } : { socketPath: socket }),
+    ...(tls === undefined ? {} : provenBy(tls.name ?? host ?? 'localhost', target)),
     user,
     password,
     database,
@@ -129,12 +132,25 @@ function optionsOf({ host, port, socket, user, password, database, tls }: MysqlT
     supportBigNumbers: true,
     bigNumberStrings: true,
     dateStrings: true,
-    ...(tls === undefined ? {} : { ssl: { ...tlsOf(tls), minVersion: 'TLSv1.2', rejectUnauthorized: true } }),
+    ...(tls === undefined ? {} : { ssl: sslOf(tls) }),
   }
 }
 
-function tlsOf({ ca, name }: NonNullable<MysqlTarget['tls']>): { ca?: string; servername?: string } {
-  return { ...(ca === undefined ? {} : { ca }), ...(name === undefined ? {} : { servername: name }) }
+function sslOf({ ca }: NonNullable<MysqlTarget['tls']>): SslOptions {
+  const pinned = { minVersion: 'TLSv1.2', rejectUnauthorized: true, verifyIdentity: true } as const
+  return ca === undefined ? pinned : { ...pinned, ca }
+}
+
+/**
+ * The certificate has to be for `name`. The driver asks for the host it was told, if that is a name; an address it
+ * takes for `localhost`, unless the socket says what it leads to.
+ */
+function provenBy(name: string, { host = 'localhost', port = 3306, socket }: MysqlTarget): ConnectionOptions {
+  const stream = (): net.Socket => {
+    const to = socket === undefined ? net.connect(port, host) : net.connect(socket)
+    return Object.assign(to.setNoDelay(true), { _host: name })
+  }
+  return { host: name, stream }
 }
 
 function versionOf(text: string): ServerVersion {
