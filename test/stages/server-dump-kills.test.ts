@@ -178,3 +178,18 @@ describe('a database read in one snapshot', () => {
     }
   })
 })
+
+describe('a database the run can do without', () => {
+  test('fails alone where it is altered each time it is read', async () => {
+    const server = filled()
+    server.beforeBlock = (block, table) => {
+      const keyed = server.tables.get('keyed')
+      if (table === 'keyed' && keyed !== undefined) keyed.definition = `create keyed ${block}`
+    }
+    const made = world(server, { consistency: 'table', critical: false })
+    await run(made, 0)
+    expect([...(await contentsOf(made.work)).keys()]).toEqual([])
+    const [part] = made.work.committed.parts
+    expect(part).toMatchObject({ status: 'failed', error: expect.stringContaining('SOURCE_CHANGED') as string })
+  })
+})
