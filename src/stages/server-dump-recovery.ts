@@ -8,6 +8,8 @@ import type { Outcome, Unit } from './server-dump-slot.ts'
 const TRIES = 3
 /** What cannot be gone on with, and was left so often, is read in a single step, however long that takes. */
 export const MAY_BE_LOST = 2
+/** A database that the run can do without is given up after so many failed steps in a row. */
+export const PATIENCE = 4
 /** A lost snapshot is begun again so often before the rest is read as `table`. */
 const RESTARTS = 2
 
@@ -26,6 +28,7 @@ type Recovery = AsyncGenerator<Progress, boolean, void>
 
 /** Ends the run where that cannot do without this database. */
 async function* giveUp(state: DumpState, error: BackupError): Recovery {
+  state.slot.outcome = { kind: 'failed', error: error.toRecord() } // a step may end on the way back
   yield* state.back(state.slot.start)
   failDatabase(state.ctx, state.which.database, error)
   state.drop()
@@ -53,21 +56,27 @@ async function* snapshotLost(state: DumpState, outcome: Interruption): Recovery 
 
 async function* tornOff(state: DumpState, outcome: Interruption): Recovery {
   if (outcome.kind === 'changed') return yield* unitAgain(state, outcome.what)
-  yield* goOn(state, outcome)
-  return true
+  return yield* goOn(state, outcome)
 }
 
 /** Without a snapshot a lost connection costs nothing, but where rows cannot be told apart, or one was cut. */
-async function* goOn(state: DumpState, { error }: Extract<Outcome, { kind: 'lost' }>): Steps {
+async function* goOn(state: DumpState, { error }: Extract<Outcome, { kind: 'lost' }>): Recovery {
   const { torn, section, unit, moved } = state.slot
   const stuck = torn || (section !== null && section.blocks > 0 && section.mark === null)
+  // What was read of a thing that begins again and again is no way on: a server may break at one row of it.
+  const hopeless = error !== null && (!moved || (stuck && (unit?.losses ?? 0) >= MAY_BE_LOST))
+  const { ctx, which } = state
+  if (hopeless && !which.database.critical && ctx.job.attempts >= PATIENCE) {
+    return yield* giveUp(state, BackupError.fromRecord(error))
+  }
   if (stuck && unit !== null) yield* fromItsBeginning(state, unit)
   else {
     Object.assign(state.slot, { instance: '', outcome: null })
     yield { step: 'connecting again', durable: true }
   }
   state.slot.moved = false
-  if (error !== null && !moved) throw BackupError.fromRecord(error)
+  if (hopeless) throw BackupError.fromRecord(error)
+  return true
 }
 
 async function* fromItsBeginning(state: DumpState, unit: Unit): Steps {

@@ -15,14 +15,11 @@ import {
   type DumpEvents,
   type DumpStart,
 } from './server-dump-feed.ts'
-import { MAY_BE_LOST, recover } from './server-dump-recovery.ts'
+import { MAY_BE_LOST, PATIENCE, recover } from './server-dump-recovery.ts'
 import { DumpState } from './server-dump-state.ts'
 import { asLine, lines, type Outcome } from './server-dump-slot.ts'
 import { sqlOf } from './sql-file.ts'
 import { noteServerDatabase } from './store-database.ts'
-
-/** A database that the run can do without is given up after so many failed steps in a row. */
-const PATIENCE = 4
 
 type Connecting = Pick<BackupParts, 'openSqlDump'>
 

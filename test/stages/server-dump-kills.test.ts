@@ -109,6 +109,7 @@ async function run(of: World, most = 20): Promise<number> {
     } catch (error) {
       if (failed === most || !(error instanceof BackupError)) throw error
       of.work.crash('noise')
+      of.work.committed.attempts = failed + 1
     }
   }
 }
@@ -192,4 +193,26 @@ describe('a database the run can do without', () => {
     const [part] = made.work.committed.parts
     expect(part).toMatchObject({ status: 'failed', error: expect.stringContaining('SOURCE_CHANGED') as string })
   })
+
+  test.each(['loose', 'keyed'])(
+    'fails alone where its server breaks at one row, and at last fails its steps: %s',
+    async (at) => {
+      const breaking = (): FakeServer => {
+        const server = new FakeServer().table(at, { count: 45, keyed: at === 'keyed' })
+        server.beforeBlock = (_, table) => {
+          const there = server.blocks % 3 === 0 || (at === 'keyed' && server.opened > 1)
+          if (table === at && there) throw GONE
+        }
+        server.beforeOpen = () => {
+          server.blocks = 0
+          if (server.opened > 50) throw new RangeError('without an end')
+        }
+        return server
+      }
+      await expect(run(world(breaking(), { consistency: 'table' }), 5)).rejects.toMatchObject({ code: 'UNREACHABLE' })
+      const made = world(breaking(), { consistency: 'table', critical: false })
+      await run(made, 10)
+      expect(made.work.committed.parts[0]).toMatchObject({ status: 'failed' })
+    },
+  )
 })
