@@ -27,8 +27,9 @@ interface Reading {
 export function readingOf({ database, table, columns, key }: Reading): RowReading {
   const plans = planColumns(columns)
   const keys = (key ?? []).map((name) => keyColumn(name, columns))
-  const list = [...plans, ...keys].map(({ select }) => select).join(', ')
-  const from = `SELECT ${list} FROM ${qualified(database, table)}`
+  const list = [...plans, ...keys].map(({ select }) => select)
+  if (list.length === 0) list.push('1') // the server computes all of its columns: how many rows there are is left
+  const from = `SELECT ${list.join(', ')} FROM ${qualified(database, table)}`
   const order = keys.length === 0 ? '' : ` ORDER BY ${keys.map(({ name }) => identifier(name)).join(', ')}`
   const scratch = new SqlText()
   return {
