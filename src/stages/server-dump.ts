@@ -199,9 +199,8 @@ class ServerDump implements DumpEvents {
         throw new BackupError('INTERNAL', 'the order file was left out')
       storeEntry(this.#state.ctx, item, taken)
       this.#complete(dump)
+      this.#state.ctx.forget(this.#state.key) // at once: if the step ends here, nobody else would
     })
-    await dump[Symbol.asyncDispose]()
-    this.#state.ctx.forget(this.#state.key)
   }
 
   #complete({ server, exceptions }: SqlDump): void {

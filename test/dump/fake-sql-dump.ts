@@ -16,6 +16,7 @@ export class FakeServer {
   readonly tables = new Map<string, FakeTable>()
   /** Connections opened, and blocks and shapes read, over all of them. */
   opened = 0
+  closed = 0
   blocks = 0
   readonly wishes: Consistency[] = []
   /** Called before each block: throws what the connection would. */
@@ -88,6 +89,7 @@ class FakeDump implements SqlDump {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#closed) this.#server.closed++
     this.#closed = true
   }
 

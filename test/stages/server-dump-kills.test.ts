@@ -170,6 +170,19 @@ describe('a database read table by table', () => {
 })
 
 describe('a database read in one snapshot', () => {
+  test('leaves no connection open, with its snapshot, where a step ends with it', async () => {
+    const made = world(filled())
+    const ctx = made.work.open()
+    const running = made.steps(ctx)
+    while (ctx.part('databases/shop').status !== 'completed') {
+      const next = await running.next()
+      expect(next.done).not.toBe(true)
+      if (next.done !== true && next.value.durable === true) await made.work.commit()
+    }
+    await running.return(undefined)
+    expect(made.server).toMatchObject({ opened: 1, closed: 1 })
+  })
+
   test.each(['zip', 'jpa'] as const)('whose process is lost within a file of several parts: %s', async (format) => {
     for (let n = 1; ; n++) {
       const made = world(filled(), {}, { partSize: 65_536, level: 0, format })
