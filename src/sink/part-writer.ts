@@ -132,10 +132,11 @@ export class PartWriter {
 
   /** Back to `place`: what came after it never happened. The caller yields a barrier, then calls `removeAfter`. */
   async rewind(place: Place): Promise<number> {
-    const last = this.#state.part
+    const { part: last, held } = this.#state
     await this.#ctx.file(nameOf(place.part), 'out').settled()
     if (last > place.part) {
       this.#ctx.hand(nameOf(last), 'out')
+      if (held > place.part) this.#ctx.hand(nameOf(held), 'out')
       this.#ctx.file('parts').rewind(place.part * LINE)
     }
     this.#ctx.file(nameOf(place.part), 'out').rewind(place.offset)

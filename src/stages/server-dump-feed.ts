@@ -179,10 +179,10 @@ class FileReader {
   }
 }
 
-/** `00012-orders.sql`: sorts as it restores, and is a harmless name everywhere. */
+/** `000012-orders.sql`: sorts as it restores, and is a harmless name everywhere. */
 function fileName(number: number, { id }: Section): string {
   const stem = id.replaceAll(/[^A-Za-z0-9_]+/g, '-').replaceAll(/^-+|-+$/g, '')
-  return `${String(number).padStart(5, '0')}-${stem.slice(0, 60)}.sql`
+  return `${String(number).padStart(6, '0')}-${stem.slice(0, 60)}.sql`
 }
 
 function statOf(createdAt: number, ino: number): FileStat {

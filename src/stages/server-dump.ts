@@ -15,14 +15,11 @@ import {
   type DumpEvents,
   type DumpStart,
 } from './server-dump-feed.ts'
-import { MAY_BE_LOST, recover } from './server-dump-recovery.ts'
+import { MAY_BE_LOST, PATIENCE, recover } from './server-dump-recovery.ts'
 import { DumpState } from './server-dump-state.ts'
 import { asLine, lines, type Outcome } from './server-dump-slot.ts'
 import { sqlOf } from './sql-file.ts'
 import { noteServerDatabase } from './store-database.ts'
-
-/** A database that the run can do without is given up after so many failed steps in a row. */
-const PATIENCE = 4
 
 type Connecting = Pick<BackupParts, 'openSqlDump'>
 
@@ -74,7 +71,7 @@ class ServerDump implements DumpEvents {
     const slot = this.#state.slot
     if (kept.dump !== null && kept.id === slot.instance) return kept.dump
     const begun = slot.instance !== ''
-    if (begun && slot.consistency === 'snapshot') return { kind: 'lost', error: null }
+    if (begun && (slot.consistency === 'snapshot' || slot.torn)) return { kind: 'lost', error: null }
     this.#state.forget()
     try {
       const dump = await this.#parts.openSqlDump(this.#state.which.database.spec, slot.consistency)
@@ -105,7 +102,11 @@ class ServerDump implements DumpEvents {
       (item, taken) => this.#take(item, taken),
       (_, block) => this.#block(block),
     )
-    for await (const progress of feeding) yield this.#progress(progress)
+    for await (const progress of feeding) {
+      yield this.#progress(progress)
+      // An outcome is the last there is. The sink must not end: a file that is still open would be gone with it.
+      if (this.#state.slot.outcome !== null) return
+    }
   }
 
   #start(): DumpStart {
@@ -198,9 +199,8 @@ class ServerDump implements DumpEvents {
         throw new BackupError('INTERNAL', 'the order file was left out')
       storeEntry(this.#state.ctx, item, taken)
       this.#complete(dump)
+      this.#state.ctx.forget(this.#state.key) // at once: if the step ends here, nobody else would
     })
-    await dump[Symbol.asyncDispose]()
-    this.#state.ctx.forget(this.#state.key)
   }
 
   #complete({ server, exceptions }: SqlDump): void {

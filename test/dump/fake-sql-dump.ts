@@ -16,11 +16,13 @@ export class FakeServer {
   readonly tables = new Map<string, FakeTable>()
   /** Connections opened, and blocks and shapes read, over all of them. */
   opened = 0
+  closed = 0
   blocks = 0
   readonly wishes: Consistency[] = []
   /** Called before each block: throws what the connection would. */
   beforeBlock: (block: number, table: string | null) => void = () => {}
   beforeOpen: () => void = () => {}
+  beforeShape: () => void = () => {}
 
   table(name: string, more: Partial<FakeTable> & { count: number }): this {
     const rows = Array.from({ length: more.count }, (_, i) => i + 1)
@@ -69,6 +71,7 @@ class FakeDump implements SqlDump {
   async shape(unit: string): Promise<string> {
     this.#check()
     if (unit === 'after') return ''
+    this.#server.beforeShape()
     return this.#server.tables.get(unit.slice('table:'.length))?.definition ?? 'gone'
   }
   orderFile(files: readonly string[]): string {
@@ -87,6 +90,7 @@ class FakeDump implements SqlDump {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#closed) this.#server.closed++
     this.#closed = true
   }
 

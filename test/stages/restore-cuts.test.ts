@@ -129,6 +129,17 @@ describe.each(['zip', 'jpa'] as const)('a restore of %s cut at every safe point'
     expect(cut.openDescriptors).toBe(0)
   })
 
+  test('says of each entry once what was left out of it', async () => {
+    const items = Array.from({ length: 150 }, (_, i): TestItem => ({ name: `f${i}`, data: text('x'), mode: 0o104755 }))
+    for (let maxMs = 3; maxMs <= 60; maxMs += 3) {
+      const disk = new MemoryDisk()
+      putItems(disk, place, items)
+      const spec = restoreSpecOf(place, { pacing: { minMs: 0, maxMs, bias: 100 } })
+      await runJob(disk, place, spec, { clock: new FakeClock({ perLook: 1 }) })
+      expect(warningsOf(disk, place)).toEqual(items.map(({ name }) => `${name}: setuid, setgid or sticky bit left out`))
+    }
+  })
+
   test('begins a large file again if its first part is gone or another', async () => {
     for (const spoil of ['remove', 'replace'] as const) {
       const disk = new MemoryDisk()

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import mysql, { type Connection, type ConnectionOptions, type RowDataPacket } from 'mysql2'
+import net from 'node:net'
+import mysql, { type Connection, type ConnectionOptions, type RowDataPacket, type SslOptions } from 'mysql2'
 import { databaseError } from './errors.ts'
 import { IncomingRows } from './incoming-rows.ts'
 import type { RawRow } from './raw-row.ts'
@@ -40,7 +41,11 @@ const PINS = [
   'SET SESSION sql_quote_show_create = 1',
   'SET SESSION net_write_timeout = 3600, net_read_timeout = 3600, wait_timeout = 28800, lock_wait_timeout = 60',
   'SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ',
+  'SET SESSION autocommit = 1',
 ]
+
+/** Limits on the time of a statement, where there are such: a query goes on between steps. */
+const NO_LIMIT = { mariadb: 'SET SESSION max_statement_time = 0', mysql: 'SET SESSION max_execution_time = 0' }
 
 /** One connection, pinned. */
 export class MysqlSession implements AsyncDisposable {
@@ -66,7 +71,9 @@ export class MysqlSession implements AsyncDisposable {
     try {
       for (const sql of PINS) await connection.promise().query(sql)
       const [rows] = await connection.promise().query<RowDataPacket[]>('SELECT VERSION() AS version')
-      return new MysqlSession(connection, versionOf(String(rows[0]?.['version'])))
+      const version = versionOf(String(rows[0]?.['version']))
+      await connection.promise().query(NO_LIMIT[version.vendor]).catch(unlessUnknown)
+      return new MysqlSession(connection, version)
     } catch (error) {
       connection.destroy()
       throw databaseError(error, `the server of ${target.database} does not accept how it is to be read`)
@@ -116,9 +123,11 @@ export class MysqlSession implements AsyncDisposable {
   }
 }
 
-function optionsOf({ host, port, socket, user, password, database, tls }: MysqlTarget): ConnectionOptions {
+function optionsOf(target: MysqlTarget): ConnectionOptions {
+  const { host, port, socket, user, password, database, tls } = target
   return {
     ...(socket === undefined ? { host: host ?? 'localhost', port: port ?? 3306 } : { socketPath: socket }),
+    ...(tls === undefined ? {} : provenBy(tls.name ?? host ?? 'localhost', target)),
     user,
     password,
     database,
@@ -130,12 +139,30 @@ function optionsOf({ host, port, socket, user, password, database, tls }: MysqlT
     supportBigNumbers: true,
     bigNumberStrings: true,
     dateStrings: true,
-    ...(tls === undefined ? {} : { ssl: { ...tlsOf(tls), minVersion: 'TLSv1.2', rejectUnauthorized: true } }),
+    ...(tls === undefined ? {} : { ssl: sslOf(tls) }),
   }
 }
 
-function tlsOf({ ca, name }: NonNullable<MysqlTarget['tls']>): { ca?: string; servername?: string } {
-  return { ...(ca === undefined ? {} : { ca }), ...(name === undefined ? {} : { servername: name }) }
+function sslOf({ ca }: NonNullable<MysqlTarget['tls']>): SslOptions {
+  const pinned = { minVersion: 'TLSv1.2', rejectUnauthorized: true, verifyIdentity: true } as const
+  return ca === undefined ? pinned : { ...pinned, ca }
+}
+
+/**
+ * The certificate has to be for `name`. The driver asks for the host it was told, if that is a name; an address it
+ * takes for `localhost`, unless the socket says what it leads to.
+ */
+function provenBy(name: string, { host = 'localhost', port = 3306, socket }: MysqlTarget): ConnectionOptions {
+  const stream = (): net.Socket => {
+    const to = socket === undefined ? net.connect(port, host) : net.connect(socket)
+    return Object.assign(to.setNoDelay(true), { _host: name })
+  }
+  return { host: name, stream }
+}
+
+/** An old server has no such variable, and no such limit. */
+function unlessUnknown(error: unknown): void {
+  if (!(error instanceof Error) || !('code' in error) || error.code !== 'ER_UNKNOWN_SYSTEM_VARIABLE') throw error
 }
 
 function versionOf(text: string): ServerVersion {

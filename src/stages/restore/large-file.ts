@@ -98,8 +98,9 @@ export class LargeFile {
     if (this.#fresh >= WRITE_BACK && this.#writeBack === null) this.#beginWriteBack()
   }
 
-  /** The complete file, for the batch. */
+  /** The complete file, for the batch. Throws what a sync on the way met. */
   get staged(): Staged {
+    this.#check()
     const { name, fd } = this
     return this.#writeBack === null ? { name, fd } : { name, fd, before: this.#writeBack }
   }

@@ -1,6 +1,8 @@
 import type { StageContext } from '../../engine/stage.ts'
+import { sayStripped } from './apply-metadata.ts'
 import { type Folder } from './handles.ts'
 import { noteFolder, noteLink, noteName, type FolderNote, type LinkNote } from './lists.ts'
+import type { MetadataRules } from './metadata.ts'
 import type { Item } from './plan.ts'
 import { filesOf, mayReplaceFile } from './present.ts'
 import { faultOf, report, type Fault } from './report.ts'
@@ -19,12 +21,14 @@ export class Placer {
   readonly #ctx: StageContext
   readonly #site: Site
   readonly #slot: ExtractSlot
+  readonly #rules: MetadataRules
   readonly #ownFiles: ReadonlySet<string>
 
-  constructor(ctx: StageContext, site: Site, slot: ExtractSlot) {
+  constructor(ctx: StageContext, site: Site, slot: ExtractSlot, rules: MetadataRules) {
     this.#ctx = ctx
     this.#site = site
     this.#slot = slot
+    this.#rules = rules
     this.#ownFiles = filesOf(site.archive)
   }
 
@@ -34,6 +38,8 @@ export class Placer {
       report(this.#ctx, this.#slot, action.path, action.fault)
       return
     }
+    // Here and not where it is unpacked: a safe point between the two would have it said twice.
+    if (action.item.wanted) sayStripped(this.#ctx, action.item, this.#rules)
     try {
       if (action.kind === 'file') this.#placeFile(action.item, action.name)
       else if (action.kind === 'folder') this.#placeFolder(action.item, action.note)
@@ -50,7 +56,7 @@ export class Placer {
   #placeFile(item: Item, name: string | null): void {
     const { disk } = this.#ctx
     const folder = this.#open(item.components.slice(0, -1))
-    if (name === null) return
+    if (name === null) return this.#site.tree.changed(folder) // by whoever was killed, perhaps before its sync
     const leaf = item.components.at(-1) ?? Buffer.alloc(0)
     if (restoreSpec(this.#ctx).mode === 'inplace') mayReplaceFile(disk, folder, leaf, this.#ownFiles)
     disk.rename(this.#site.staging.path(name), folder.child(leaf))

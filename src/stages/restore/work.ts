@@ -3,7 +3,6 @@ import type { Progress, StageContext } from '../../engine/stage.ts'
 import { BackupError } from '../../lib/errors.ts'
 import { displayName } from '../../lib/entry-path.ts'
 import type { Parts } from '../parts.ts'
-import { sayStripped } from './apply-metadata.ts'
 import { Batch } from './batch.ts'
 import { metadataOf, metadataRules, type Metadata, type MetadataRules } from './metadata.ts'
 import type { Item } from './plan.ts'
@@ -45,9 +44,9 @@ export class ExtractWork implements AsyncDisposable {
     this.site = site
     this.slot = slot
     this.codec = parts.codec()
-    this.#placer = new Placer(ctx, site, slot)
-    this.#batch = new Batch(ctx, parts, site, slot, this.#placer)
     this.rules = metadataRules(spec, parts.root)
+    this.#placer = new Placer(ctx, site, slot, this.rules)
+    this.#batch = new Batch(ctx, parts, site, slot, this.#placer)
     this.#gap = Math.min(GAP_MOST, spec.pacing.maxMs / GAP_SHARE)
     this.#begun = ctx.clock.mono()
   }
@@ -143,7 +142,6 @@ export class ExtractWork implements AsyncDisposable {
   }
 
   metadata(item: Item): Metadata {
-    if (item.wanted) sayStripped(this.ctx, item, this.rules)
     return metadataOf(item.entry, item.line, this.rules)
   }
 
