@@ -1,0 +1,221 @@
+import { BackupError } from '../../lib/errors.ts'
+import {
+  SQL_BLOCK,
+  type Consistency,
+  type Lack,
+  type RowMark,
+  type Section,
+  type SqlBlock,
+  type SqlDump,
+} from '../sql-dump.ts'
+import { definitionsDigest, readRelations, tableState, type Relation, type TableState } from './catalogue.ts'
+import { definitionBlocks, findPgDump, statementBlocks } from './definitions.ts'
+import { readingOf } from './keyset.ts'
+import type { PgDump } from './pg-dump.ts'
+import { RowBlocks } from './row-blocks.ts'
+import { orderFileOf, POSTAMBLE, preambleFor } from './script.ts'
+import { select, sequenceValues, type Choice, type Selection } from './selection.ts'
+import { PostgresSession, type PostgresTarget } from './session.ts'
+import { about, Snapshot, withLockOn } from './snapshot.ts'
+
+export interface PostgresDumpOptions extends Choice {
+  readonly consistency: Consistency
+  /** Bytes of a block; for tests. */
+  readonly blockSize?: number
+  /** Whether pg_dump is used where it is at hand and new enough. */
+  readonly pgDump?: boolean
+}
+
+const DEFINITIONS = 'definitions'
+const SEQUENCES = 'sequences'
+
+/** A PostgreSQL database as SQL text that psql loads. */
+export class PostgresDump implements SqlDump {
+  readonly server: string
+  readonly consistency: Consistency
+  /** Every table takes part in every promise. */
+  readonly exceptions: readonly Lack[] = []
+  readonly preamble: string
+  readonly postamble = POSTAMBLE
+  readonly #target: PostgresTarget
+  readonly #options: PostgresDumpOptions
+  readonly #size: number
+  readonly #program: PgDump | null
+  readonly #snapshot: Snapshot | null
+  #session: PostgresSession
+  #selection: Selection | null = null
+  readonly #digests = new Map<string, string>()
+
+  private constructor(
+    target: PostgresTarget,
+    options: PostgresDumpOptions,
+    session: PostgresSession,
+    snapshot: Snapshot | null,
+  ) {
+    this.#target = target
+    this.#options = options
+    this.#session = session
+    this.#snapshot = snapshot
+    this.#size = options.blockSize ?? SQL_BLOCK
+    this.#program = options.pgDump === false ? null : findPgDump(session.version)
+    this.server = `PostgreSQL ${session.versionText}`
+    this.consistency = options.consistency
+    this.preamble = preambleFor(session.encoding)
+  }
+
+  /** Errors: those of `PostgresSession.open`; DATABASE_DENIED, DATABASE_BUSY with the table that cannot be locked. */
+  static async open(target: PostgresTarget, options: PostgresDumpOptions): Promise<PostgresDump> {
+    if (options.consistency === 'table')
+      return new PostgresDump(target, options, await PostgresSession.open(target), null)
+    const snapshot = await Snapshot.take(target, options)
+    try {
+      return new PostgresDump(target, options, await snapshot.join(), snapshot)
+    } catch (error) {
+      await snapshot[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  async sections(): Promise<{ readonly sections: readonly Section[]; readonly lacks: readonly Lack[] }> {
+    this.#selection = null
+    const { tables, sequences, lacks } = await this.#selected()
+    const definitions = { kind: 'definitions', table: null, estimate: 0, resumable: false } as const
+    const rows = tables.map((table): Section => ({
+      id: unitOf(table),
+      kind: 'rows',
+      unit: unitOf(table),
+      table: table.shown,
+      estimate: table.rows,
+      resumable: table.key !== null,
+    }))
+    const sections: Section[] = [{ id: 'definitions:before', unit: DEFINITIONS, ...definitions }, ...rows]
+    if (sequences.length > 0) sections.push({ id: 'definitions:sequences', unit: SEQUENCES, ...definitions })
+    sections.push({ id: 'definitions:after', unit: DEFINITIONS, ...definitions })
+    return { sections, lacks: [...lacks] }
+  }
+
+  async *read(section: Section, after: RowMark | null, lend: () => Buffer): AsyncGenerator<SqlBlock, void, undefined> {
+    const session = await this.#connected()
+    let whole = false
+    try {
+      yield* this.#read(session, section, after, lend)
+      whole = true
+    } finally {
+      // Whatever is under way on it, nothing else is asked over it.
+      if (!whole) session.destroy()
+    }
+  }
+
+  async *#read(
+    session: PostgresSession,
+    section: Section,
+    after: RowMark | null,
+    lend: () => Buffer,
+  ): AsyncGenerator<SqlBlock, void, undefined> {
+    const selection = await this.#selected()
+    if (section.kind === 'rows') {
+      const table = selection.tables.find((one) => unitOf(one) === section.unit)
+      if (table === undefined) throw gone(section.table ?? section.id)
+      yield* this.#rows(session, table, after, lend)
+      return
+    }
+    if (section.unit === SEQUENCES) {
+      yield* statementBlocks(await sequenceValues(session, selection.sequences), lend, this.#size)
+      return
+    }
+    this.#remember(DEFINITIONS, await definitionsDigest(session))
+    const part = section.id === 'definitions:before' ? 'before' : 'after'
+    if (this.#program === null) throw new BackupError('DATABASE_FAILED', 'no pg_dump')
+    const snapshot = this.#snapshot?.id ?? null
+    const [target, program, size] = [this.#target, this.#program, this.#size]
+    yield* definitionBlocks({ part, session, target, selection, snapshot, program, lend, size })
+  }
+
+  async *#rows(
+    session: PostgresSession,
+    table: Relation,
+    after: RowMark | null,
+    lend: () => Buffer,
+  ): AsyncGenerator<SqlBlock, void, undefined> {
+    // Under a snapshot all tables are locked already, for as long as it lives.
+    if (this.#snapshot === null) await withLockOn(session, table)
+    const state = await tableState(session, table)
+    if (state === null) throw gone(table.shown)
+    this.#remember(unitOf(table), state.digest)
+    yield* this.#copy(session, table, state, after, lend)
+    if (this.#snapshot === null) await session.run('COMMIT')
+  }
+
+  async *#copy(
+    session: PostgresSession,
+    table: Relation,
+    { columns, digest }: TableState,
+    after: RowMark | null,
+    lend: () => Buffer,
+  ): AsyncGenerator<SqlBlock, void, undefined> {
+    const { schema, name, key, condition } = table
+    const reading = readingOf({ schema, table: name, columns, key, condition: condition ?? '', digest })
+    const blocks = new RowBlocks({
+      lend,
+      size: this.#size,
+      header: Buffer.from(reading.header),
+      table: table.shown,
+      markOf: (row) => reading.markOf(row),
+      keyed: key !== null,
+    })
+    try {
+      const count = yield* session.copy(reading.select(after), blocks)
+      if (count !== blocks.total)
+        throw new BackupError('DATABASE_FAILED', `the server sent ${blocks.total} rows and says it sent ${count}`)
+    } catch (error) {
+      throw about(table, error)
+    }
+    const last = blocks.end()
+    if (last !== null) yield last
+  }
+
+  async unchanged(unit: string): Promise<boolean> {
+    const known = this.#digests.get(unit)
+    if (known === undefined || unit === SEQUENCES) return true
+    const session = await this.#connected()
+    if (unit === DEFINITIONS) return known === (await definitionsDigest(session))
+    const table = (await this.#selected()).tables.find((one) => unitOf(one) === unit)
+    return table !== undefined && known === (await tableState(session, table))?.digest
+  }
+
+  orderFile(files: readonly string[]): string {
+    return orderFileOf(files)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#session[Symbol.asyncDispose]()
+    await this.#snapshot?.[Symbol.asyncDispose]()
+  }
+
+  #remember(unit: string, digest: string): void {
+    if (!this.#digests.has(unit)) this.#digests.set(unit, digest)
+  }
+
+  /** One that was left in the middle of a section is gone: another one takes its place. */
+  async #connected(): Promise<PostgresSession> {
+    if (this.#snapshot !== null) this.#snapshot.check()
+    if (!this.#session.alive) {
+      const { version, encoding } = this.#session
+      this.#session = this.#snapshot === null ? await PostgresSession.open(this.#target) : await this.#snapshot.join()
+      if (this.#session.version !== version || this.#session.encoding !== encoding)
+        throw new BackupError('SOURCE_CHANGED', 'the server is another one than before', { retry: 'later' })
+    }
+    return this.#session
+  }
+
+  async #selected(): Promise<Selection> {
+    const session = await this.#connected()
+    this.#selection ??= await select(session, await readRelations(session), this.#options)
+    return this.#selection
+  }
+}
+
+const unitOf = ({ shown }: Relation): string => `rows:${shown}`
+
+const gone = (table: string): BackupError =>
+  new BackupError('SOURCE_CHANGED', `the table ${table} is there no more`, { retry: 'later' })
