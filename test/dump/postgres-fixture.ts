@@ -109,3 +109,21 @@ export function definitions(server: PostgresServer, database: string): string {
   const said = server.pgDump(database, ['--schema-only', '--no-owner', '--no-privileges'])
   return said.replaceAll(/^\\(un)?restrict .*$/gm, '')
 }
+
+/** The rows that psql would load from these blocks; fails where it would stumble. */
+export function rowsIn(blocks: readonly Kept[]): string[] {
+  const rows: string[] = []
+  let inside = false
+  for (const line of blocks
+    .map(({ text }) => text)
+    .join('')
+    .split('\n')) {
+    if (!inside) {
+      if (/^COPY "[^\n]* FROM stdin;$/.test(line)) inside = true
+      else if (line.trim() !== '') throw new Error(`not SQL: ${JSON.stringify(line.slice(0, 100))}`)
+    } else if (line === '\\.') inside = false
+    else rows.push(line)
+  }
+  if (inside) throw new Error('the rows do not end')
+  return rows
+}

@@ -22,12 +22,15 @@ export interface PostgresDumpOptions extends Choice {
   readonly consistency: Consistency
   /** Bytes of a block; for tests. */
   readonly blockSize?: number
+  /** How long a table may be locked by others before the wait is given up. */
+  readonly lockMs?: number
   /** Whether pg_dump is used where it is at hand and new enough. */
   readonly pgDump?: boolean
 }
 
 const DEFINITIONS = 'definitions'
 const SEQUENCES = 'sequences'
+const LOCK_MS = 60_000
 
 /** A PostgreSQL database as SQL text that psql loads. */
 export class PostgresDump implements SqlDump {
@@ -67,7 +70,7 @@ export class PostgresDump implements SqlDump {
   static async open(target: PostgresTarget, options: PostgresDumpOptions): Promise<PostgresDump> {
     if (options.consistency === 'table')
       return new PostgresDump(target, options, await PostgresSession.open(target), null)
-    const snapshot = await Snapshot.take(target, options)
+    const snapshot = await Snapshot.take(target, options, options.lockMs ?? LOCK_MS)
     try {
       return new PostgresDump(target, options, await snapshot.join(), snapshot)
     } catch (error) {
@@ -138,7 +141,7 @@ export class PostgresDump implements SqlDump {
     lend: () => Buffer,
   ): AsyncGenerator<SqlBlock, void, undefined> {
     // Under a snapshot all tables are locked already, for as long as it lives.
-    if (this.#snapshot === null) await withLockOn(session, table)
+    if (this.#snapshot === null) await withLockOn(session, table, this.#options.lockMs ?? LOCK_MS)
     const state = await tableState(session, table)
     if (state === null) throw gone(table.shown)
     this.#remember(unitOf(table), state.digest)
@@ -175,9 +178,9 @@ export class PostgresDump implements SqlDump {
   }
 
   async unchanged(unit: string): Promise<boolean> {
+    const session = await this.#connected()
     const known = this.#digests.get(unit)
     if (known === undefined || unit === SEQUENCES) return true
-    const session = await this.#connected()
     if (unit === DEFINITIONS) return known === (await definitionsDigest(session))
     const table = (await this.#selected()).tables.find((one) => unitOf(one) === unit)
     return table !== undefined && known === (await tableState(session, table))?.digest

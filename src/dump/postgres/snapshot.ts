@@ -4,8 +4,6 @@ import { qualified } from './identifier.ts'
 import { select, type Choice } from './selection.ts'
 import { PostgresSession, type PostgresTarget } from './session.ts'
 
-/** How long a table may be locked by others before the wait is given up. */
-const LOCK_MS = 60_000
 /** Tables that come and go while they are locked. */
 const ROUNDS = 3
 const LOCKED: ReadonlySet<string> = new Set(['table', 'partitioned'])
@@ -26,11 +24,11 @@ export class Snapshot implements AsyncDisposable {
     this.id = id
   }
 
-  static async take(target: PostgresTarget, choice: Choice): Promise<Snapshot> {
+  static async take(target: PostgresTarget, choice: Choice, lockMs: number): Promise<Snapshot> {
     const holder = await PostgresSession.open(target)
     try {
       for (let round = 1; ; round++) {
-        const id = await lockAll(holder, choice)
+        const id = await lockAll(holder, choice, lockMs)
         if (id !== null) return new Snapshot(target, holder, id)
         if (round === ROUNDS)
           throw new BackupError('SOURCE_CHANGED', 'tables come and go faster than they can be locked', {
@@ -72,10 +70,10 @@ export class Snapshot implements AsyncDisposable {
 }
 
 /** The name of a snapshot in which all tables are locked; null: others changed them meanwhile. */
-async function lockAll(holder: PostgresSession, choice: Choice): Promise<string | null> {
+async function lockAll(holder: PostgresSession, choice: Choice, lockMs: number): Promise<string | null> {
   const before = await lockable(holder, choice)
   await holder.run('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-  await holder.run(`SET LOCAL lock_timeout = ${LOCK_MS}`)
+  await holder.run(`SET LOCAL lock_timeout = ${lockMs}`)
   for (const table of before) if (!(await lock(holder, table))) return null
   // Only now: a lock is no query, so the moment is one in which all of them are held.
   const [row] = await holder.facts('SELECT pg_catalog.pg_export_snapshot() AS id')
@@ -106,9 +104,9 @@ async function lock(session: PostgresSession, table: Relation): Promise<boolean>
 }
 
 /** Begins a transaction in which the table stays what it is. */
-export async function withLockOn(session: PostgresSession, table: Relation): Promise<void> {
+export async function withLockOn(session: PostgresSession, table: Relation, lockMs: number): Promise<void> {
   await session.run('BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY')
-  await session.run(`SET LOCAL lock_timeout = ${LOCK_MS}`)
+  await session.run(`SET LOCAL lock_timeout = ${lockMs}`)
   const there = await lock(session, table).catch(async (error: unknown) => {
     await session.run('ROLLBACK')
     throw error
