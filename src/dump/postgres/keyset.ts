@@ -43,6 +43,9 @@ export function readingOf({ schema, table, columns, key, condition, digest }: Re
     // A table without columns has rows all the same; no list stands for all columns that are loaded.
     header: `COPY ${qualified(schema, table)}${names === '' ? '' : ` (${names})`} FROM stdin;\n`,
     select(mark) {
+      // Of the table itself and of no other, and faster than a query of the same rows.
+      const plain = keys.length === 0 && names !== '' && condition === ''
+      if (mark === null && plain) return `COPY ${qualified(schema, table)} (${names}) TO STDOUT`
       if (mark === null) return `COPY (${from}${order}) TO STDOUT`
       if (mark[0] !== digest) throw changed(schema, table)
       if (keys.length === 0 || mark.length !== keys.length + 1) throw new RangeError('this is no mark of this table')
