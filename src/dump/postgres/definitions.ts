@@ -44,7 +44,7 @@ export function* statementBlocks(
   size: number,
 ): Generator<SqlBlock, void, undefined> {
   const blocks = new SqlBlocks({ lend, size })
-  for (const statement of statements) yield* blocks.add(Buffer.from(`${statement}\n\n`))
+  for (const statement of statements) yield* blocks.add(Buffer.from(`${statement}\n\n\n`))
   const last = blocks.end()
   if (last !== null) yield last
 }

@@ -11,10 +11,12 @@ import {
 import { definitionsDigest, readRelations, tableState, type Relation, type TableState } from './catalogue.ts'
 import { definitionBlocks, findPgDump, statementBlocks } from './definitions.ts'
 import { readingOf } from './keyset.ts'
+import { ownDefinitions } from './objects.ts'
 import type { PgDump } from './pg-dump.ts'
 import { RowBlocks } from './row-blocks.ts'
 import { orderFileOf, POSTAMBLE, preambleFor } from './script.ts'
 import { select, sequenceValues, type Choice, type Selection } from './selection.ts'
+import { uncovered } from './object-uncovered.ts'
 import { PostgresSession, type PostgresTarget } from './session.ts'
 import { about, Snapshot, withLockOn } from './snapshot.ts'
 
@@ -94,7 +96,8 @@ export class PostgresDump implements SqlDump {
     const sections: Section[] = [{ id: 'definitions:before', unit: DEFINITIONS, ...definitions }, ...rows]
     if (sequences.length > 0) sections.push({ id: 'definitions:sequences', unit: SEQUENCES, ...definitions })
     sections.push({ id: 'definitions:after', unit: DEFINITIONS, ...definitions })
-    return { sections, lacks: [...lacks] }
+    const more = this.#program === null ? await uncovered(this.#session) : []
+    return { sections, lacks: [...lacks, ...more] }
   }
 
   async *read(section: Section, after: RowMark | null, lend: () => Buffer): AsyncGenerator<SqlBlock, void, undefined> {
@@ -128,7 +131,10 @@ export class PostgresDump implements SqlDump {
     }
     this.#remember(DEFINITIONS, await definitionsDigest(session))
     const part = section.id === 'definitions:before' ? 'before' : 'after'
-    if (this.#program === null) throw new BackupError('DATABASE_FAILED', 'no pg_dump')
+    if (this.#program === null) {
+      yield* statementBlocks((await ownDefinitions(session, selection))[part], lend, this.#size)
+      return
+    }
     const snapshot = this.#snapshot?.id ?? null
     const [target, program, size] = [this.#target, this.#program, this.#size]
     yield* definitionBlocks({ part, session, target, selection, snapshot, program, lend, size })

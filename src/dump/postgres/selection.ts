@@ -119,7 +119,7 @@ export async function sequenceValues(session: PostgresSession, sequences: readon
     // Numbers, by the server's own word; still nothing but digits goes into SQL.
     const last = BigInt(textOf(row ?? {}, 'last'))
     const text = from.replaceAll("'", "''")
-    statements.push(`SELECT pg_catalog.setval('${text}', ${last}, ${row?.['called'] === 't'});\n`)
+    statements.push(`SELECT pg_catalog.setval('${text}', ${last}, ${row?.['called'] === 't'});`)
   }
   return statements
 }

@@ -51,6 +51,7 @@ export class SqlBlocks {
   /** What is left at the end. */
   end(): SqlBlock | null {
     if (!this.#scanner.quiet) throw hostile('end in the middle of something')
+    if (this.#memory === null && this.#rest.length === 0) return null
     const memory = this.#lent()
     this.#statement()
     this.#memory = null
