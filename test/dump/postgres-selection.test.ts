@@ -76,9 +76,12 @@ describe.skipIf(!hasPostgres).each([[true], [false]])('what is chosen is dumped,
   })
 
   test('only some, or without their rows', async () => {
-    const { rows } = await dumped('few', { include: ['orders', 's.customers'], structureOnly: ['s.orders'] })
+    const { rows } = await dumped('few', { include: ['orders', 's.customers', 's.parts'], structureOnly: ['s.orders'] })
     expect(rows).toMatchObject({ 'public.orders': ['(1)'], 's.customers': ['(1,a)', '(2,b)'], 's.orders': [] })
-    expect(rows).not.toHaveProperty(['s.parts_1'])
+    expect(rows).toHaveProperty(['s.parts_1'], ['(1)'])
+    expect(rows).not.toHaveProperty(['"S.x"."lo""g"'])
+    const rowless = await dumped('bare', { structureOnly: ['parts'] })
+    expect(rowless.rows['s.parts_1']).toEqual([])
     const { stdout } = server.psql(`few_${String(pgDump)}`, ['-Atc', 'SELECT s.kept(), count(*) FROM s.names'])
     expect(stdout).toBe('1|2\n')
   })

@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { findPgDump, runPgDump } from '../../src/dump/postgres/pg-dump.ts'
 import { PostgresDump } from '../../src/dump/postgres/postgres-dump.ts'
 import { PostgresSession, type PostgresTarget } from '../../src/dump/postgres/session.ts'
 import { hasPostgres, startPostgres, type PostgresServer } from '../servers/postgres.ts'
@@ -76,6 +77,9 @@ describe.skipIf(!hasPostgres)('what goes wrong has a code, a cause and a hint', 
     const denied = { code: 'DATABASE_DENIED', message: message as string, hint: hint as string }
     await expect(PostgresDump.open(target, { consistency: 'snapshot' })).rejects.toMatchObject(denied)
     await using left = await PostgresDump.open(target, { consistency: 'snapshot', exclude: ['public.secret'] })
+    const definitions = (await blocksOf(left, (await left.sections()).sections[0]!)).map(({ text }) => text).join('')
+    expect(definitions).toContain('CREATE TABLE public.orders')
+    expect(definitions).not.toContain('public.secret')
     expect((await left.sections()).sections.filter(({ kind }) => kind === 'rows').map(({ table }) => table)).toEqual([
       'public.orders',
     ])
@@ -171,6 +175,25 @@ describe.skipIf(!hasPostgres)('nothing is told to whoever should not know it', (
     expect(said).not.toContain('my-password')
   })
 
+  test('not by pg_dump either', async () => {
+    const program = findPgDump(100_000)
+    if (program === null) throw new Error('there is no pg_dump')
+    for (const answers of [
+      AUTHENTICATE.cleartext,
+      [message('N', Buffer.from('x')), ...AUTHENTICATE.cleartext],
+      AUTHENTICATE.split,
+    ]) {
+      const said = await listen(answers, async (port) => {
+        const order = { section: 'pre-data', snapshot: null, encoding: 'UTF8', without: [] } as const
+        // As those before version 16, which would give it.
+        const dump = runPgDump({ ...program, major: 15 }, { ...target, port, password: 'my-password' }, order)
+        await expect(dump.next()).rejects.toMatchObject({ code: 'DATABASE_DENIED' })
+      })
+      expect(said).toContain('reader')
+      expect(said).not.toContain('my-password')
+    }
+  })
+
   test('and one that greets without end is left', async () => {
     const flood = Buffer.alloc(1 << 20)
     flood.writeUInt8(0x52, 0)
@@ -189,13 +212,18 @@ const message = (kind: string, body: Buffer): Buffer => {
 const AUTHENTICATE = {
   cleartext: [message('R', Buffer.from([0, 0, 0, 3]))],
   md5: [message('R', Buffer.from([0, 0, 0, 5, 1, 2, 3, 4]))],
+  split: Array.from(message('R', Buffer.from([0, 0, 0, 3])), (byte) => Buffer.from([byte])),
 }
 
-/** What is sent to a server that answers only this. Opening fails in any case. */
-async function talk(answers: readonly Buffer[], changes: Partial<PostgresTarget>): Promise<string> {
+/** What is sent to a server that answers only this, by opening a session. */
+const talk = (answers: readonly Buffer[], changes: Partial<PostgresTarget>): Promise<string> =>
+  listen(answers, (port) => expect(PostgresSession.open({ ...target, port, ...changes })).rejects.toThrow())
+
+async function listen(answers: readonly Buffer[], act: (port: number) => Promise<void>): Promise<string> {
   const sent: Buffer[] = []
   const hostile = net.createServer((socket) => {
     socket.on('error', () => {})
+    socket.setNoDelay(true)
     socket.on('data', (bytes) => {
       if (sent.length === 0) for (const answer of answers) socket.write(answer)
       sent.push(bytes)
@@ -204,8 +232,7 @@ async function talk(answers: readonly Buffer[], changes: Partial<PostgresTarget>
   })
   await new Promise<void>((resolve) => hostile.listen(0, '127.0.0.1', resolve))
   try {
-    const { port } = hostile.address() as net.AddressInfo
-    await expect(PostgresSession.open({ ...target, port, ...changes })).rejects.toThrow()
+    await act((hostile.address() as net.AddressInfo).port)
     return Buffer.concat(sent).toString('latin1')
   } finally {
     hostile.close()

@@ -111,25 +111,46 @@ export async function tableState(
   return { columns, digest }
 }
 
+/** Catalogues that definitions are in, and what in them is somebody's temporary table: not counted. */
+const WATCHED: readonly (readonly [catalogue: string, oid: string, schema: string | null, relation: string | null])[] =
+  [
+    ['pg_namespace', 't.oid', 't.oid', null],
+    ['pg_type', 't.oid', 't.typnamespace', null],
+    ['pg_proc', 't.oid', 't.pronamespace', null],
+    ['pg_constraint', 't.oid', 't.connamespace', null],
+    ['pg_index', 't.indexrelid', null, 't.indrelid'],
+    ['pg_trigger', 't.oid', null, 't.tgrelid'],
+    ['pg_rewrite', 't.oid', null, 't.ev_class'],
+    ['pg_attrdef', 't.oid', null, 't.adrelid'],
+    ['pg_sequence', 't.seqrelid', null, 't.seqrelid'],
+    ['pg_policy', 't.oid', null, 't.polrelid'],
+    ['pg_extension', 't.oid', null, null],
+    ['pg_enum', 't.oid', null, null],
+    ['pg_description', 't.objoid', null, null],
+  ]
+
 /** Of everything the catalogue holds but rows: another one after any change of a definition. */
 export async function definitionsDigest(session: PostgresSession): Promise<string> {
-  const watched = ['pg_namespace', 'pg_proc', 'pg_type', 'pg_constraint', 'pg_index', 'pg_trigger', 'pg_rewrite']
-  const all = [...watched, 'pg_attrdef', 'pg_extension', 'pg_sequence', 'pg_policy', 'pg_enum', 'pg_description']
   const hash = createHash('sha256')
-  const relations = `SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat(c.oid, ' ', c.relname, ' ', a.attnum,
-    ' ', a.attname, ' ', a.atttypid, ' ', a.atttypmod, ' ', a.attnotnull, ' ', a.attisdropped), ',' ORDER BY c.oid, a.attnum)) AS sum
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 WHERE c.relpersistence <> 't' AND ${USERS}`
-  hash.update(textOf((await session.facts(relations))[0] ?? {}, 'sum'))
-  for (const catalogue of all) {
-    const temporary = catalogue === 'pg_namespace' ? " WHERE t.nspname !~ '^pg_'" : ''
-    const oid =
-      { pg_index: 't.indexrelid', pg_sequence: 't.seqrelid', pg_description: 't.objoid' }[catalogue] ?? 't.oid'
-    const [row] = await session.facts(
-      `SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat(${oid}, ' ', t.xmin), ',' ORDER BY ${oid}, t.xmin::pg_catalog.text)) AS sum
-         FROM ${catalogue} t${temporary}`,
-    )
-    hash.update(`${catalogue} ${textOf(row ?? {}, 'sum')}`)
+  const sum = async (sql: string): Promise<void> =>
+    void hash.update(`${textOf((await session.facts(sql))[0] ?? {}, 'sum')};`)
+  await sum(`
+    SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat(c.oid, ' ', c.relname, ' ', c.reloptions, ' ', a.attnum, ' ',
+             a.attname, ' ', a.atttypid, ' ', a.atttypmod, ' ', a.attnotnull, ' ', a.attisdropped), ',' ORDER BY c.oid, a.attnum)) AS sum
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 WHERE c.relpersistence <> 't' AND ${USERS}`)
+  for (const [catalogue, oid, schema, relation] of WATCHED) {
+    const temporary = [
+      ...(schema === null
+        ? []
+        : [`EXISTS (SELECT 1 FROM pg_namespace n WHERE n.oid = ${schema} AND n.nspname ~ '^pg_(toast_)?temp_')`]),
+      ...(relation === null
+        ? []
+        : [`EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = ${relation} AND c.relpersistence = 't')`]),
+    ]
+    await sum(`
+      SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat(${oid}, ' ', t.xmin), ',' ORDER BY ${oid}, t.xmin::pg_catalog.text)) AS sum
+        FROM ${catalogue} t WHERE NOT (${temporary.length === 0 ? 'false' : temporary.join(' OR ')})`)
   }
   return hash.digest('hex').slice(0, 16)
 }

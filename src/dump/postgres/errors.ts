@@ -103,3 +103,9 @@ function meaningOf(symbol: string, message: string): Meaning {
   const known = MEANINGS[symbol] ?? WORDS.find(([words]) => words.test(message))?.[1]
   return known ?? { code: 'DATABASE_FAILED' }
 }
+
+export function askedForPassword({ database }: { readonly database: string }): BackupError {
+  const what = `the server of ${database} asks for the password itself over a connection without TLS: refused`
+  const hint = 'Switch TLS on (tls), or let the server ask for scram-sha-256 (pg_hba.conf).'
+  return new BackupError('DATABASE_DENIED', what, { hint })
+}

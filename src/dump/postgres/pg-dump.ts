@@ -7,7 +7,8 @@ import tls from 'node:tls'
 import { realDisk, writeFully } from '../../lib/disk.ts'
 import { BackupError, errnoOf } from '../../lib/errors.ts'
 import { runProgram, streamProgram } from '../../lib/program.ts'
-import { said } from './errors.ts'
+import { AuthWatch } from './auth-watch.ts'
+import { askedForPassword, said } from './errors.ts'
 import { qualified } from './identifier.ts'
 import { hostOf, portOf, type PostgresTarget } from './target.ts'
 
@@ -32,6 +33,8 @@ const ASK = { timeoutMs: 10_000, maxBuffer: 1 << 16 }
 /** It waits for whoever reads it, and that may be long. */
 const RUN_MS = 6 * 3_600_000
 const LOCK_MS = 60_000
+/** Since this version it can be told not to give the password itself to whoever asks. */
+const SAYS_HOW = 16
 
 let known: readonly PgDump[] | null = null
 
@@ -93,7 +96,10 @@ export async function* runPgDump(program: PgDump, target: PostgresTarget, order:
     '--no-security-labels',
     ...order.without.map(([schema, name]) => `--exclude-table=${qualified(schema, name)}`),
   ]
-  const env = await environmentOf(target, program, folder)
+  const isOpen = target.tls === undefined && target.password !== '' && program.major < SAYS_HOW
+  await using watch = isOpen ? await AuthWatch.listen(target, folder.path) : null
+  const environment = await environmentOf(target, program, folder)
+  const env = watch === null ? environment : { ...environment, PGHOST: folder.path }
   using running = streamProgram(program.path, args, { timeoutMs: RUN_MS, env })
   try {
     yield* running.output
@@ -102,6 +108,7 @@ export async function* runPgDump(program: PgDump, target: PostgresTarget, order:
   }
   const { code, stderr } = await running.end
   if (code === 0) return
+  if (watch?.refused === true) throw askedForPassword(target)
   const what = code === null ? 'pg_dump was ended' : `pg_dump ended with ${code}`
   throw new BackupError(failureOf(stderr), `${what}: ${said(stderr.trim())}`)
 }
@@ -155,7 +162,7 @@ async function environmentOf(
 /** Without TLS, the password itself is told to nobody, by those that can be told so. */
 const plain = (major: number): Record<string, string> => ({
   PGSSLMODE: 'disable',
-  ...(major >= 16 ? { PGREQUIREAUTH: '!password,!gss,!sspi' } : {}),
+  ...(major >= SAYS_HOW ? { PGREQUIREAUTH: '!password,!gss,!sspi' } : {}),
 })
 
 async function verified(

@@ -207,7 +207,7 @@ export class PostgresDump implements SqlDump {
 
   /** One that was left in the middle of a section is gone: another one takes its place. */
   async #connected(): Promise<PostgresSession> {
-    if (this.#snapshot !== null) this.#snapshot.check()
+    await this.#snapshot?.check()
     if (!this.#session.alive) {
       const { version, encoding } = this.#session
       this.#session = this.#snapshot === null ? await PostgresSession.open(this.#target) : await this.#snapshot.join()

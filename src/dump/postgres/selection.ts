@@ -36,8 +36,15 @@ export async function select(
   const own = relations.filter(({ condition }) => condition !== null)
   const isTable = ({ kind }: Relation): boolean =>
     kind !== 'view' && kind !== 'materialized view' && kind !== 'sequence'
+  // A table that is named stands for its parts.
+  const all = async (names: readonly string[]): Promise<ReadonlySet<string>> =>
+    withParts(
+      session,
+      own.filter((one) => named(names, one)).map(({ oid }) => oid),
+    )
+  const [wanted, rowless] = [include === undefined ? null : await all(include), await all(structureOnly)]
   const unwanted = (one: Relation): boolean =>
-    named(exclude, one) || (include !== undefined && isTable(one) && !named(include, one))
+    named(exclude, one) || (wanted !== null && isTable(one) && !wanted.has(one.oid))
   const out = new Set(own.filter(unwanted).map(({ oid }) => oid))
   const lacks: Lack[] = []
   for (const view of await dependants(session, out)) {
@@ -52,12 +59,25 @@ export async function select(
     if (kind === 'foreign table') lacks.push({ kind, name: shown, why: 'its rows lie on another server' })
   const keys = await cutKeys(session, out)
   return {
-    tables: kept.filter((one) => one.kind === 'table' && !named(structureOnly, one)),
+    tables: kept.filter((one) => one.kind === 'table' && !rowless.has(one.oid)),
     sequences: kept.filter(({ kind }) => kind === 'sequence'),
     without: own.filter(({ oid }) => out.has(oid)),
     cutKeys: keys.map(({ sql }) => sql),
     lacks: [...lacks, ...keys.map(({ lack }) => lack), ...(await otherLacks(session))],
   }
+}
+
+async function withParts(session: PostgresSession, oids: readonly string[]): Promise<ReadonlySet<string>> {
+  if (oids.length === 0) return new Set()
+  const rows = await session.facts(
+    `WITH RECURSIVE part (oid) AS (
+       SELECT pg_catalog.unnest($1::pg_catalog.oid[])
+       UNION SELECT i.inhrelid FROM part p JOIN pg_inherits i ON i.inhparent = p.oid
+              JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition)
+     SELECT oid FROM part`,
+    [`{${oids.join(',')}}`],
+  )
+  return new Set(rows.map((row) => textOf(row, 'oid')))
 }
 
 /** Views that are made of one of these, or of one that is; and parts of a table that is left out. */

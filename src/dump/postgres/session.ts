@@ -1,7 +1,8 @@
 import pg from 'pg'
+import { systemClock } from '../../lib/clock.ts'
 import { BackupError } from '../../lib/errors.ts'
 import { CopyOut, type RowTaker, type Wire } from './copy-out.ts'
-import { databaseError, said } from './errors.ts'
+import { askedForPassword, databaseError, said } from './errors.ts'
 import { checkTarget, configOf, type PostgresTarget } from './target.ts'
 
 export type { PostgresTarget } from './target.ts'
@@ -16,6 +17,7 @@ const FACTS_MS = 300_000
 const MOST_FACTS = 256 << 20
 const MOST_GREETING = 1 << 20
 const OLDEST = 100_000
+const END_MS = 1000
 
 /**
  * Pinned on every connection: whatever the settings of the server, the database or the account are, the same text
@@ -166,7 +168,14 @@ export class PostgresSession implements AsyncDisposable {
     this.#client.wire.stream.destroy()
   }
 
+  /** Politely, so that the server writes nothing about it into its log, but not for long. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.alive) {
+      const stop = new AbortController()
+      const ended = this.#client.end().catch((error: Error) => error)
+      await Promise.race([ended, systemClock.sleep(END_MS, stop.signal)])
+      stop.abort()
+    }
     this.destroy()
   }
 
@@ -198,9 +207,5 @@ function guard(client: PlainClient, target: PostgresTarget): void {
   if (target.tls !== undefined) return
   const asked = 'authenticationCleartextPassword'
   client.wire.removeAllListeners(asked)
-  client.wire.on(asked, () => {
-    const hint = 'Switch TLS on (tls), or let the server ask for scram-sha-256 (pg_hba.conf).'
-    const what = `the server of ${target.database} asks for the password itself over a connection without TLS: refused`
-    client.wire.emit('error', new BackupError('DATABASE_DENIED', what, { hint }))
-  })
+  client.wire.on(asked, () => client.wire.emit('error', askedForPassword(target)))
 }

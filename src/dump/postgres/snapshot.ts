@@ -44,7 +44,7 @@ export class Snapshot implements AsyncDisposable {
 
   /** Another connection that sees the same moment. */
   async join(): Promise<PostgresSession> {
-    this.check()
+    await this.check()
     const session = await PostgresSession.open(this.#target)
     try {
       await session.run('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
@@ -57,11 +57,14 @@ export class Snapshot implements AsyncDisposable {
   }
 
   /** UNREACHABLE: the moment is lost with the connection that held it. */
-  check(): void {
-    if (this.#holder.alive) return
-    throw new BackupError('UNREACHABLE', 'the connection that held the snapshot is lost, and the snapshot with it', {
-      hint: 'The dump has to begin again, or go on without a snapshot.',
-    })
+  async check(): Promise<void> {
+    try {
+      await this.#holder.run('SELECT 1')
+    } catch (error) {
+      const what = 'the connection that held the snapshot is lost, and the snapshot with it'
+      const hint = 'The dump has to begin again, or go on without a snapshot.'
+      throw new BackupError('UNREACHABLE', what, { hint, cause: error })
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
