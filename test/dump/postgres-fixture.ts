@@ -68,12 +68,13 @@ export async function roundTrip(
   from: string,
   to: string,
   options: PostgresDumpOptions,
+  create = `CREATE DATABASE ${to} TEMPLATE template0`,
 ): Promise<{ lacks: readonly unknown[]; sections: readonly Section[]; said: string }> {
   const target = { socket: server.socket, port: server.port, user: 'postgres', password: '', database: from }
   const { folder, order, dump } = await dumpToFolder(target, options)
   try {
     const admin = await server.connect()
-    await admin.query(`CREATE DATABASE ${to} TEMPLATE template0`)
+    await admin.query(create)
     const ran = server.psql(to, ['--single-transaction', '-f', order])
     if (ran.status !== 0) throw new Error(`psql ended with ${ran.status}: ${ran.stderr.slice(0, 2000)}`)
     return { ...dump, said: ran.stderr }
