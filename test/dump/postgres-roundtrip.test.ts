@@ -18,7 +18,7 @@ beforeAll(async () => {
     "ALTER DATABASE shop SET search_path = public, pg_catalog; ALTER DATABASE shop SET DateStyle = 'German'",
   )
   await admin.query(
-    "ALTER DATABASE shop SET bytea_output = 'escape'; ALTER DATABASE shop SET statement_timeout = '1ms'",
+    "ALTER DATABASE shop SET bytea_output = 'escape'; ALTER DATABASE shop SET statement_timeout = '20ms'",
   )
   await admin.query(
     "ALTER DATABASE shop SET standard_conforming_strings = off; ALTER DATABASE shop SET TimeZone = 'Asia/Kolkata'",

@@ -113,7 +113,7 @@ export async function startPostgres(options: readonly string[] = []): Promise<Po
       const args = ['-h', folder, '-p', String(port), '-U', 'postgres', ...given, database]
       const ran = spawnSync(path.join(BIN, 'pg_dump'), args, {
         cwd: folder,
-        env: { ...ENV, PGOPTIONS: '-c standard_conforming_strings=on' },
+        env: { ...ENV, PGOPTIONS: '-c standard_conforming_strings=on -c statement_timeout=0 -c lc_monetary=C' },
         encoding: 'utf8',
         maxBuffer: 1 << 28,
       })

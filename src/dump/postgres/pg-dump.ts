@@ -152,8 +152,8 @@ async function environmentOf(
     PGSSLCRL: nothing,
     PGGSSENCMODE: 'disable',
     PGTZ: 'UTC',
-    // It takes this over from the server, whatever the database says.
-    PGOPTIONS: '-c standard_conforming_strings=on',
+    // It takes these over from the server, whatever the database says.
+    PGOPTIONS: '-c statement_timeout=0 -c standard_conforming_strings=on -c lc_monetary=C',
     ...(password === '' ? {} : { PGPASSWORD: password }),
     ...(secure === undefined ? plain(major) : await verified(target, secure, folder)),
   }

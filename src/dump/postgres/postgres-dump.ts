@@ -129,8 +129,8 @@ export class PostgresDump implements SqlDump {
       yield* statementBlocks(await sequenceValues(session, selection.sequences), lend, this.#size)
       return
     }
-    this.#remember(DEFINITIONS, await definitionsDigest(session))
     const part = section.id === 'definitions:before' ? 'before' : 'after'
+    this.#remember(DEFINITIONS, await definitionsDigest(session), part === 'before')
     if (this.#program === null) {
       yield* statementBlocks((await ownDefinitions(session, selection))[part], lend, this.#size)
       return
@@ -150,7 +150,7 @@ export class PostgresDump implements SqlDump {
     if (this.#snapshot === null) await withLockOn(session, table, this.#options.lockMs ?? LOCK_MS)
     const state = await tableState(session, table)
     if (state === null) throw gone(table.shown)
-    this.#remember(unitOf(table), state.digest)
+    this.#remember(unitOf(table), state.digest, after === null)
     yield* this.#copy(session, table, state, after, lend)
     if (this.#snapshot === null) await session.run('COMMIT')
   }
@@ -201,8 +201,9 @@ export class PostgresDump implements SqlDump {
     await this.#snapshot?.[Symbol.asyncDispose]()
   }
 
-  #remember(unit: string, digest: string): void {
-    if (!this.#digests.has(unit)) this.#digests.set(unit, digest)
+  /** As it is where its reading begins, for the first time or again. */
+  #remember(unit: string, digest: string, begins: boolean): void {
+    if (begins || !this.#digests.has(unit)) this.#digests.set(unit, digest)
   }
 
   /** One that was left in the middle of a section is gone: another one takes its place. */

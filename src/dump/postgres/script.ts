@@ -14,6 +14,7 @@ const SETTINGS: readonly (readonly [name: string, value: string])[] = [
   ['DateStyle', "'ISO, YMD'"],
   ['IntervalStyle', "'postgres'"],
   ['TimeZone', "'UTC'"],
+  ['lc_monetary', "'C'"],
 ]
 
 /** `encoding`: of the database that was read. Without one (SQL_ASCII) its bytes are loaded as they are. */

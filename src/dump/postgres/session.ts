@@ -33,11 +33,11 @@ const PINS = [
   'SET extra_float_digits = 3',
   "SET bytea_output = 'hex'",
   'SET xmlbinary = base64',
+  "SET lc_monetary = 'C'",
   'SET row_security = off',
   'SET quote_all_identifiers = off',
   'SET synchronize_seqscans = off',
   'SET max_parallel_workers_per_gather = 0',
-  'SET statement_timeout = 0',
   'SET lock_timeout = 0',
   'SET idle_in_transaction_session_timeout = 0',
 ]
@@ -108,6 +108,7 @@ export class PostgresSession implements AsyncDisposable {
   }
 
   async #pin(): Promise<void> {
+    await this.run('SET statement_timeout = 0')
     const [number] = await this.facts('SHOW server_version_num')
     this.version = Number(number?.['server_version_num'])
     if (!(this.version >= OLDEST)) throw new BackupError('DATABASE_FAILED', 'the server is older than PostgreSQL 10')
