@@ -199,6 +199,18 @@ describe.skipIf(!hasPostgres)('rows longer than a block', () => {
   })
 })
 
+test.skipIf(!hasPostgres)('who does not want to go on elsewhere need not have them in order', async () => {
+  await client.query("CREATE TABLE heap (id int PRIMARY KEY, t text DEFAULT repeat('x', 50))")
+  for (const n of shuffled(100)) await client.query('INSERT INTO heap VALUES ($1)', [n])
+  await using dump = await PostgresDump.open(target, { consistency: 'snapshot', inOrder: false, blockSize: 900 })
+  const section = await sectionOf(dump, 'public.heap')
+  expect(section.resumable).toBe(false)
+  const blocks = await blocksOf(dump, section, null, 900)
+  expect(blocks.every(({ safe, mark }) => safe && mark === null)).toBe(true)
+  const ids = rowsIn(blocks).map((row) => Number(row.split('\t')[0]))
+  expect(ids).toEqual(shuffled(100))
+})
+
 describe.skipIf(!hasPostgres)('one moment', () => {
   test('is what a snapshot shows, also after it was left in the middle', async () => {
     await client.query('CREATE TABLE moment (id int PRIMARY KEY, t text)')
