@@ -49,12 +49,24 @@ export async function dumpToFolder(
   await using dump = await PostgresDump.open(target, options)
   const { sections, lacks } = await dump.sections()
   const files: string[] = []
-  for (const [i, section] of sections.entries()) {
-    const name = `${i} it's.sql`
-    const blocks = await blocksOf(dump, section, null, options.blockSize)
-    const text = blocks.map((block) => block.text).join('')
+  const write = (text: string): void => {
+    const name = `${files.length} it's.sql`
     fs.writeFileSync(path.join(folder, name), dump.preamble + text + dump.postamble, 'latin1')
     files.push(name)
+  }
+  for (const section of sections) {
+    const blocks = await blocksOf(dump, section, null, options.blockSize)
+    // Small blocks each in a file of their own, as far as files may begin there.
+    const ends = blocks.flatMap(({ safe }, i) => (safe && options.blockSize !== undefined ? [i + 1] : []))
+    for (const [n, end] of [...new Set([...ends, blocks.length])].entries()) {
+      const from = n === 0 ? 0 : (ends[n - 1] ?? 0)
+      write(
+        blocks
+          .slice(from, end)
+          .map((block) => block.text)
+          .join(''),
+      )
+    }
     if (!(await dump.unchanged(section.unit))) throw new Error(`${section.id} is not what it was`)
   }
   const order = path.join(folder, 'load.sql')

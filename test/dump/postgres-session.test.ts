@@ -202,6 +202,36 @@ describe.skipIf(!hasPostgres)('nothing is told to whoever should not know it', (
   })
 })
 
+test('a server that answers without end is left', async () => {
+  const chunk = Buffer.alloc(1 << 20)
+  let sent = 0
+  const hostile = net.createServer((socket) => {
+    socket.on('error', () => {})
+    socket.once('data', () => {
+      socket.write(Buffer.concat([message('R', Buffer.alloc(4)), message('Z', Buffer.from('I'))]))
+      socket.once('data', () => {
+        const head = Buffer.from([0x44, 0x7f, 0xff, 0xff, 0xff])
+        socket.write(head)
+        const flood = (): void => {
+          while (!socket.destroyed && socket.write(chunk)) sent += chunk.length
+          sent += chunk.length
+        }
+        socket.on('drain', flood)
+        flood()
+      })
+    })
+  })
+  await new Promise<void>((resolve) => hostile.listen(0, '127.0.0.1', resolve))
+  const { port } = hostile.address() as net.AddressInfo
+  try {
+    const opened = PostgresSession.open({ host: '127.0.0.1', port, user: 'u', password: '', database: 'd' })
+    await expect(opened).rejects.toMatchObject({ code: 'DATABASE_FAILED' })
+    expect(sent).toBeLessThan(200 << 20)
+  } finally {
+    hostile.close()
+  }
+})
+
 const message = (kind: string, body: Buffer): Buffer => {
   const head = Buffer.alloc(5)
   head.write(kind, 'latin1')

@@ -14,7 +14,7 @@ const CONNECT_MS = 10_000
 /** For what is asked of the catalogue; rows have no limit of their own. */
 const FACTS_MS = 300_000
 /** More than this is no answer to a question about a catalogue (S-SRV-1). Bytes. */
-const MOST_FACTS = 256 << 20
+const MOST_FACTS = 128 << 20
 const MOST_GREETING = 1 << 20
 const OLDEST = 100_000
 const END_MS = 1000
