@@ -16,7 +16,7 @@ import { systemProcesses } from './engine/owner.ts'
 import { jobPaths } from './engine/paths.ts'
 import { LEASE_GRACE } from './engine/held-job.ts'
 import type { StepRunner } from './engine/runner.ts'
-import type { ProfileRun, Services } from './engine/services.ts'
+import type { DatabaseTests, ProfileRun, Services } from './engine/services.ts'
 import { JobStore } from './engine/store.ts'
 import { WarmStore } from './engine/warm.ts'
 import { WorkerRunner, type ThreadData } from './engine/worker.ts'
@@ -105,6 +105,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     engine,
     archives,
     profiles,
+    databases: databaseTests(dataDir),
     roots: createRoots(disk, () => loadSettings(disk, dataDir).roots),
     access: opened.access,
     accounts: opened.accounts,
@@ -127,6 +128,16 @@ export async function createApp(options: AppOptions): Promise<App> {
       await archives.close()
       await engine.close()
       untell()
+    },
+  }
+}
+
+/** The drivers are loaded when somebody asks. */
+function databaseTests(dataDir: string): DatabaseTests {
+  return {
+    async test(database) {
+      const [{ openSqlDump }, { probe }] = await Promise.all([import('./open-dump.ts'), import('./dump/probe.ts')])
+      return await probe(() => openSqlDump(dataDir, database, database.consistency ?? 'snapshot'))
     },
   }
 }

@@ -44,6 +44,8 @@ function backupParts(dataDir: string, codec: Codec): BackupParts {
     openSource: (spec, label, ctx, { own, databases }) =>
       releasing(openDirectory({ ...spec, label }, { ...envOf(ctx, own), databases }), ctx),
     openDumper: () => new SqliteDumper(systemClock),
+    // The drivers are loaded where there is a database to be read.
+    openSqlDump: async (spec, consistency) => (await import('./open-dump.ts')).openSqlDump(dataDir, spec, consistency),
     async *countSource(spec, label, own, ctx, count) {
       const key = `count-${label}`
       const state = ctx.slot(key, newCount)

@@ -20,6 +20,8 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['stages', 'lib', 'stages read and write work files'],
   ['dump', 'lib', 'a dumper is a process of its own and knows no job'],
   ['stages', 'dump/dumper.ts', 'types: the dumper itself arrives through the factory'],
+  ['stages', 'dump/sql-dump.ts', 'types: what a database of a server is asked for'],
+  ['stages', 'dump/text-blocks.ts', 'the order file is cut like any other'],
   ['stages', 'engine/stage.ts', 'types: what a stage is'],
   ['stages', 'engine/spec.ts', 'types: what was asked for'],
   ['stages', 'engine/job.ts', 'types: the words of warnings and parts'],
@@ -41,8 +43,11 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['settings', 'engine/services.ts', 'types: it implements Profiles and Roots'],
   ['settings', 'engine/spec.ts', 'types: what a profile becomes'],
   ['settings', 'engine/profile-schema.ts', 'the one schema of a profile'],
+  ['settings', 'engine/database-schema.ts', 'the one schema of a database and its server'],
   ['facade', 'lib', 'errors and clock'],
   ['facade', 'engine/services.ts', 'types: all that a facade sees'],
+  ['facade', 'engine/database-tests.ts', 'which databases of a profile are tried out, and how it is told'],
+  ['cli', 'engine/database-tests.ts', 'the same'],
   ['facade', 'engine/job.ts', 'views are functions of the record'],
   ['facade', 'engine/spec.ts', 'types: what may be asked for'],
   ['facade', 'engine/stage.ts', 'types: the names of stages and domains, for total tables'],
@@ -66,7 +71,8 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
 ]
 
 /** The composition root: the only files that know every folder. */
-const ROOT = /^(app|main|index|registry|step-parts|restore-parts|step-loop|step-thread|contents-loop|version)\.ts$/
+const ROOT =
+  /^(app|main|index|registry|open-dump|step-parts|restore-parts|step-loop|step-thread|contents-loop|version)\.ts$/
 
 function layerFaults(file: Source): string[] {
   const from = file.path.split('/')

@@ -18,6 +18,8 @@ export interface EntryHead {
   /** Uncompressed size as announced: of the open file, or the length of a link's target. */
   readonly size: number
   readonly method: 'store' | 'deflate'
+  /** The size is not known yet: 0, and at most what the format's plain fields hold. */
+  readonly unsized?: true
 }
 
 /** What is known when an entry is complete. */

@@ -58,12 +58,16 @@ function describe(entry: EntryHead, stored: number): Buffer {
   return out
 }
 
-/** The stored size, in both places; of a file that is stored it was known from the beginning. */
+/**
+ * The stored size, in both places, and the plain one behind it where that was not known either. Both of a file that is
+ * stored mostly were from the beginning.
+ */
 function patches(entry: EntryTotals): Patch[] {
-  if (entry.method === 'store') return []
+  if (entry.method === 'store' && entry.unsized !== true) return []
   const whole = describe(entry, entry.stored)
   const cut = (at: number, length: number): Patch => ({ at, bytes: whole.subarray(at, at + length) })
-  return [cut(9 + whole.readUInt16LE(5), 4), cut(whole.length - j.SIZES_LENGTH + 4, 8)]
+  const sizes = entry.unsized === true ? 2 : 1
+  return [cut(9 + whole.readUInt16LE(5), 4 * sizes), cut(whole.length - j.SIZES_LENGTH + 4, 8 * sizes)]
 }
 
 type Counted = Pick<ArchiveTotals, 'entries' | 'parts' | 'uncompressed' | 'stored'>

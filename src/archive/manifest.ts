@@ -8,7 +8,7 @@ import { nameFromJson, nameToJson } from '../lib/entry-path.ts'
  *
  * `p` path (`nameToJson`) · `t` type · `s` size · `m` mtime, ns since 1970 as decimal text · `mode`
  * full st_mode · `u`, `g` owner · `d` digest · `x` extended attributes, base64 by name · `i` group of
- * hard links · `b` the database that the file is a consistent copy of (`DatabaseFacts`) · `l` where a symlink points to
+ * hard links · `q` the table whose rows the file holds as SQL, and how many end in it · `b` the database that the file is a consistent copy of (`DatabaseFacts`) · `l` where a symlink points to
  * (as `p`; archives of earlier releases have none) · `o` reason why the path is not in the archive (then only `p` and
  * `o` are there).
  */
@@ -37,8 +37,14 @@ export interface ManifestEntry {
   /** `dev:ino` of a file with several names. */
   readonly group?: string
   readonly database?: DatabaseFacts
+  readonly rows?: TableRows
   /** Target of a symlink. */
   readonly link?: Buffer
+}
+
+export interface TableRows {
+  readonly table: string
+  readonly count: number
 }
 
 export interface ManifestOmission {
@@ -66,6 +72,7 @@ export function encodeManifestLine(line: ManifestLine): string {
     ...(line.xattrs === undefined ? {} : { x: line.xattrs }),
     ...(line.group === undefined ? {} : { i: line.group }),
     ...(line.database === undefined ? {} : { b: line.database }),
+    ...(line.rows === undefined ? {} : { q: line.rows }),
     ...(line.link === undefined ? {} : { l: nameToJson(line.link) }),
   })
 }
@@ -99,6 +106,7 @@ export function decodeManifestLine(text: string): ManifestLine {
     ...(xattrs === undefined ? {} : { xattrs }),
     ...(group === undefined ? {} : { group }),
     ...(database === undefined ? {} : { database }),
+    ...(raw['q'] === undefined ? {} : { rows: tableRows(raw['q'], text) }),
     ...(link === undefined ? {} : { link: nameFromJson(link) }),
   }
 }
@@ -130,6 +138,12 @@ function digest(value: unknown, text: string): string | null {
   if (value === undefined || value === null) return null
   if (typeof value !== 'string' || !/^sha256(-1m)?:[0-9a-f]{64}$/.test(value)) throw bad('bad digest', text)
   return value
+}
+
+function tableRows(value: unknown, text: string): TableRows {
+  const { table, count } = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+  if (typeof table !== 'string') throw bad('bad table', text)
+  return { table, count: integer(count, Number.MAX_SAFE_INTEGER, text) }
 }
 
 function attributes(value: unknown, text: string): Record<string, string> {

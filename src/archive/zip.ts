@@ -87,7 +87,7 @@ function local(entry: EntryHead, crc: number, stored: number): Buffer {
 function patches(entry: EntryTotals): Patch[] {
   const whole = local(entry, entry.crc, entry.stored)
   const cut = (at: number, length: number): Patch => ({ at, bytes: whole.subarray(at, at + length) })
-  if (entry.method === 'store') return [cut(CRC_AT, 4)]
+  if (entry.method === 'store' && entry.unsized !== true) return [cut(CRC_AT, 4)]
   if (!localNeedsZip64(entry)) return [cut(CRC_AT, 12)]
   const extra = z.LOCAL_SIZE + whole.readUInt16LE(26)
   return [cut(CRC_AT, 4), cut(extra + 4, 16)]

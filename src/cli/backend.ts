@@ -9,6 +9,7 @@ import type {
   Removable,
   RestorePreview,
   RestoreRequest,
+  DatabaseTest,
   RetentionPreview,
   VerifyRequest,
 } from '../engine/services.ts'
@@ -34,6 +35,8 @@ export interface Backend extends AsyncDisposable {
   freeze(number: number, frozen: boolean): Promise<void>
   /** Of the profile's policy, or of one to be tried out. The first 10,000 backups; the totals are of all. */
   previewRetention(profile: number, policy?: RetentionPolicy): Promise<RetentionPreview>
+  /** Databases of servers that the profile names, tried out. */
+  testDatabases(profile: number, database?: string): Promise<DatabaseTest[]>
   /** The number behind an id; JOB_NOT_FOUND. */
   resolve(id: string): Promise<number>
   list(query: JobQuery): Promise<{ total: number; jobs: JobSummary[] }>

@@ -11,6 +11,7 @@ import { addList } from './commands/list.ts'
 import { addLog } from './commands/log.ts'
 import { addProfiles } from './commands/profiles.ts'
 import { addRestore } from './commands/restore.ts'
+import { addDb } from './commands/db.ts'
 import { addRetention } from './commands/retention.ts'
 import { addScript } from './commands/script.ts'
 import { addServe } from './commands/serve.ts'
@@ -59,7 +60,7 @@ export function buildProgram(session: Session, version: string): Command {
       outputError: () => undefined,
     })
   const add = [addBackup, addStep, addRestore, addVerify, addList, addShow, addLog, addCancel, addDelete]
-  const more = [addBrowse, addDownload, addFreeze, addRetention, addProfiles, addScript]
+  const more = [addBrowse, addDownload, addFreeze, addRetention, addProfiles, addDb, addScript]
   const server = [addUser, addToken, addAudit, addBench, addServe]
   for (const one of [...add, ...more, ...server]) one(program, session)
   return program

@@ -176,6 +176,14 @@ export class RatchetClient {
     return this.call('previewRetention', params, options)
   }
 
+  /** Whether databases of a profile could be backed up now; `database`: only that one. */
+  testDatabase(
+    params: { profile?: number; database?: string } = {},
+    options?: CallOptions,
+  ): Promise<{ databases: t.DatabaseTest[] }> {
+    return this.call('testDatabase', params, options)
+  }
+
   /** A session token for user and password, to be given to a client of its own. One try: wrong ones are counted. */
   login(user: string, password: string, options?: CallOptions): Promise<t.LoginResult> {
     return this.#asStranger('login', { user, password }, options)

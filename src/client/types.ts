@@ -1,7 +1,9 @@
+import type { Database } from './database-types.ts'
 import type { ErrorRecord } from '../lib/errors.ts'
 
 export type * from './account-types.ts'
 export type * from './content-types.ts'
+export type * from './database-types.ts'
 
 /** What goes over the wire, as a caller sees it. Times are milliseconds since 1970 UTC, sizes bytes. */
 
@@ -53,13 +55,6 @@ export interface DirectorySource {
   oneFileSystem?: boolean
   xattrs?: boolean
   databases?: 'copy' | 'raw'
-}
-
-export interface Database {
-  type: 'sqlite'
-  path: string
-  name?: string
-  critical?: boolean
 }
 
 /** Which older backups stay after each run. What is absent keeps nothing; {} keeps all. */

@@ -3,7 +3,7 @@
  * Each kind is a folder with the same roles (`mysql/`, `postgres/`).
  */
 
-/** The row read last, by its key: plain JSON, so that it can wait in a record. At most 4 KiB of it. */
+/** The row read last, by its key: plain JSON, so that it can wait in a work file. */
 export type RowMark = readonly string[]
 
 /**
@@ -28,6 +28,8 @@ export interface Section {
   readonly table: string | null
   /** Rows as the server estimates them, for the percentage only; 0 for definitions. */
   readonly estimate: number
+  /** Bytes that the server says they take, 0 for definitions. */
+  readonly bytes: number
   /** Whether its reading can go on in another process, behind a mark. */
   readonly resumable: boolean
 }
@@ -40,9 +42,9 @@ export interface Lack {
 }
 
 /**
- * SQL text: whole statements, so that reading can go on behind it. Exactly `SQL_BLOCK` bytes, filled up behind the last
- * statement with white space, unless it ends its section. A row that is longer spans several blocks: only the last of them
- * has a mark then.
+ * SQL text: whole statements, so that reading can go on behind it. Exactly as long as what was lent, filled up behind the
+ * last statement with white space, unless it ends its section. A row that is longer spans several blocks: only the last
+ * of them is safe then.
  */
 export interface SqlBlock {
   /** What was lent. */
@@ -73,15 +75,21 @@ export interface SqlDump extends AsyncDisposable {
    * What is in the database now (under `snapshot`: at that moment), in an order that restores: definitions, rows, and
    * what has to come after all rows. Errors: those of `errors.ts` of its kind.
    */
-  sections(): Promise<{ readonly sections: readonly Section[]; readonly lacks: readonly Lack[] }>
+  sections(): Promise<readonly Section[]>
+  /** What has been found lacking since this was asked last. */
+  takeLacks(): readonly Lack[]
   /**
-   * Reads a section after a mark; null: from its beginning. `lend` gives memory of `SQL_BLOCK` bytes for each block.
-   * Every file may begin at any block: `preamble` stands before it. One section at a time; leaving it early is
-   * allowed, the next one is then read over a new connection or refused with UNREACHABLE where that would break the snapshot.
+   * Reads a section after a mark; null: from its beginning. `lend` gives the memory of each block, at most `SQL_BLOCK`
+   * bytes of it; it is asked for only after the block before has been taken. A file may begin at any safe block.
+   * One section at a time; leaving it early is allowed, the next one is then read over a new connection, or refused with
+   * UNREACHABLE where that would break the snapshot.
    */
   read(section: Section, after: RowMark | null, lend: () => Buffer): AsyncGenerator<SqlBlock, void, undefined>
-  /** Whether the unit is still what it was when its first section was read: false if its definition changed meanwhile. */
-  unchanged(unit: string): Promise<boolean>
+  /**
+   * A digest of what the unit is now: another one once its definition has changed, or all of it was replaced. Compared
+   * before and after its sections are read, also by another process.
+   */
+  shape(unit: string): Promise<string>
   /** What stands at the beginning and the end of each file, in the words of the vendor's client. At most 64 KiB. */
   readonly preamble: string
   readonly postamble: string

@@ -1,33 +1,19 @@
-import path from 'node:path'
 import { z } from 'zod'
+import { databaseSchema } from './database-schema.ts'
+import { componentSchema, oneLine, pathSchema, textOf, whole } from './schema-words.ts'
 import { DEFAULT_PACING } from './spec.ts'
 import type { Profile, ProfileOverrides } from './services.ts'
-import type { BackupType, DatabaseSpec, Deflate, DirectorySource, Pacing, RetentionPolicy } from './spec.ts'
+import type { BackupType, Deflate, DirectorySource, Pacing, RetentionPolicy } from './spec.ts'
 
 /**
  * The shape of a profile, once: the store checks files written by people with it, the faces check
  * requests and describe themselves with it. Unknown keys are refused everywhere.
  */
 
-/** Text that every wire and file can hold: no half surrogate pairs. */
-export const textOf = (max: number): z.ZodString =>
-  z
-    .string()
-    .max(max)
-    .refine((s) => s.isWellFormed(), 'must be well-formed Unicode')
-
-const oneLine = (max: number): z.ZodString =>
-  // eslint-disable-next-line no-control-regex -- control characters are what is refused
-  textOf(max).refine((s) => !/[\u0000-\u001f\u007f]/.test(s), 'must not hold control characters')
-
-/** An absolute path. Whether it may be used is for the roots to say. */
-export const pathSchema = oneLine(4096)
-  .min(1)
-  .refine((s) => path.isAbsolute(s), 'must be an absolute path')
+export { pathSchema, textOf }
 
 export const patternsSchema = z.array(textOf(4096).min(1)).max(1000)
 
-const whole = (min: number, max: number): z.ZodInt => z.int().min(min).max(max)
 const since1970 = z.number().min(0).max(Number.MAX_SAFE_INTEGER)
 
 export const pacingSchema = z
@@ -37,10 +23,6 @@ export const pacingSchema = z
     bias: whole(10, 100).describe('Share of maxMs that is used. Per cent.'),
   })
   .describe('How long a step takes.') satisfies z.ZodType<Pacing>
-
-const componentSchema = oneLine(255)
-  .min(1)
-  .refine((s) => !/[/\\]/.test(s) && s !== '.' && s !== '..', 'must be a single path component')
 
 export const directorySourceSchema = z.strictObject({
   type: z.literal('directory'),
@@ -70,15 +52,6 @@ export const directorySourceSchema = z.strictObject({
 }) satisfies z.ZodType<DirectorySource>
 
 const sourcesSchema = z.array(directorySourceSchema).max(100).describe('What is backed up.')
-
-export const databaseSchema = z.strictObject({
-  type: z.literal('sqlite'),
-  path: pathSchema.describe('The database file. Absolute.'),
-  name: componentSchema
-    .exactOptional()
-    .describe('Its folder below databases/ in the archive; default: base name of the path.'),
-  critical: z.boolean().exactOptional().describe('Whether its failure fails the run (default true).'),
-}) satisfies z.ZodType<DatabaseSpec>
 
 const databasesSchema = z.array(databaseSchema).max(100).describe('Databases copied by their own engine while in use.')
 const typeSchema = z

@@ -2,6 +2,7 @@ import type { Events } from '../lib/events.ts'
 import type { LogLevel } from '../lib/log-level.ts'
 import type { Job, JobStatus, JobView, Part, Standing, Warning } from './job.ts'
 import type { Archives } from './archives.ts'
+import type { DatabaseTests } from './database-tests.ts'
 import type { RestorePreview } from './restore-preview.ts'
 import type { Amount, KeptBy, RemovedFor } from './retention.ts'
 import type { Access, Accounts, Audit, Scope, Tickets } from './who.ts'
@@ -192,6 +193,7 @@ export interface Engine {
   close(): Promise<void>
 }
 
+export type { DatabaseProbe, DatabaseTest, DatabaseTests } from './database-tests.ts'
 export type { RestorePreview } from './restore-preview.ts'
 export type { KeptBy, RemovedFor } from './retention.ts'
 export { filesGone } from './fate.ts'
@@ -283,6 +285,7 @@ export interface Services {
   readonly engine: Engine
   readonly archives: Archives
   readonly profiles: Profiles
+  readonly databases: DatabaseTests
   readonly roots: Roots
   readonly access: Access
   readonly accounts: Accounts

@@ -51,8 +51,8 @@ export interface DirectorySource {
 
 export type SourceSpec = DirectorySource
 
-/** A database that is copied by its own engine while it is in use, into `databases/<name>/` of the archive. */
-export interface DatabaseSpec {
+/** A database file that is copied by SQLite itself while it is in use, into `databases/<name>/` of the archive. */
+export interface SqliteSpec {
   type: 'sqlite'
   /** The database file. Absolute. */
   path: string
@@ -61,6 +61,41 @@ export interface DatabaseSpec {
   /** Whether its failure fails the run (default true). */
   critical?: boolean
 }
+
+/** Where a database server is, and who asks. */
+export interface ServerAccess {
+  /** Name or address; default `localhost`. Or `socket`. */
+  host?: string
+  port?: number
+  /** Absolute path of its socket (PostgreSQL: of the folder that holds it). */
+  socket?: string
+  user?: string
+  /** Where its password stands: a variable of our environment, or the first line of a file. Neither: none is needed. */
+  passwordEnv?: string
+  passwordFile?: string
+  /** TLS, which a server on another machine has to speak. `ca`: file of certificates in PEM; default: those of the system. */
+  tls?: { ca?: string; name?: string }
+}
+
+/** A database of a server, read as SQL into `databases/<name>/` of the archive. */
+export interface ServerDatabaseSpec extends ServerAccess {
+  type: 'mysql' | 'postgresql'
+  /** Name of a server in the settings file, which says where it is; over the network there is no other way. */
+  server?: string
+  database: string
+  /** Name of its folder in the archive; default: name of the database. */
+  name?: string
+  /** Whether its failure fails the run (default true). */
+  critical?: boolean
+  /** Exact names. */
+  tables?: { include?: string[]; exclude?: string[]; structureOnly?: string[] }
+  /** What to try for; default `snapshot`. */
+  consistency?: 'snapshot' | 'table'
+  /** How often a lost snapshot is begun again before the rest is read as `table`; default 2. */
+  restarts?: number
+}
+
+export type DatabaseSpec = SqliteSpec | ServerDatabaseSpec
 
 /** What a backup holds: all that is named, or only one of the two kinds. */
 export type BackupType = 'full' | 'files' | 'databases'

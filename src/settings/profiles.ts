@@ -3,13 +3,13 @@ import { LowSync } from 'lowdb'
 import { z } from 'zod'
 import {
   complaintOf,
-  databaseSchema,
   DEFAULT_ARCHIVE,
   directorySourceSchema,
   pacingSchema,
   profileInputSchema,
   profileSchema,
 } from '../engine/profile-schema.ts'
+import { DATABASE_KEYS } from '../engine/database-schema.ts'
 import { DEFAULT_PACING } from '../engine/spec.ts'
 import type { Profile, Profiles } from '../engine/services.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -105,9 +105,9 @@ function checkEntry(raw: unknown, file: string): Profile {
   throw damaged(file, `${nameOf(raw)}: ${complaintOf(parsed.error)}${suggestion}`, parsed.error)
 }
 
-const KEYS = [profileSchema, directorySourceSchema, databaseSchema, pacingSchema].flatMap(({ shape }) =>
-  Object.keys(shape),
-)
+const KEYS = [profileSchema, directorySourceSchema, pacingSchema]
+  .flatMap(({ shape }) => Object.keys(shape))
+  .concat(DATABASE_KEYS)
 
 /** For a key that does not exist: the one that was probably meant. */
 function suggestionFor(error: z.ZodError): string {

@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { LowSync } from 'lowdb'
 import { z } from 'zod'
+import { serverAccessSchema } from '../engine/database-schema.ts'
 import { complaintOf, pathSchema } from '../engine/profile-schema.ts'
 import type { Disk } from '../lib/disk.ts'
 import { LOG_LEVEL_NAMES } from '../lib/log-level.ts'
@@ -42,6 +43,10 @@ export const settingsSchema = z.strictObject({
   log: z.strictObject({ level: z.enum(LOG_LEVEL_NAMES).default('info') }).prefault({}),
   /** Over the network only paths below these may be named. */
   roots: z.strictObject({ sources: folders, outputs: folders, restores: folders, archives: folders }).prefault({}),
+  /** Database servers by name, for profiles to name: over the network a profile can name no others. */
+  databaseServers: z
+    .record(z.string().min(1).max(64), serverAccessSchema.extend({ password: z.string().max(1024).exactOptional() }))
+    .default({}),
   limits: z
     .strictObject({
       connections: count(1024),

@@ -9,16 +9,19 @@ import type { Codec, Packed } from '../archive/codec.ts'
 import type { EntryHead, EntryTotals, Format } from '../archive/format.ts'
 import type { Deflate } from '../engine/spec.ts'
 import type { Progress, StageContext, Steps } from '../engine/stage.ts'
-import type { Entry, SourceItem } from '../source/source.ts'
+import type { Entry, MadeBlock, SourceItem } from '../source/source.ts'
 import { Batcher, type Underway } from './batcher.ts'
 import { Directory } from './directory.ts'
+import { headOf, nameOf, passed } from './entry-words.ts'
 import { PartWriter } from './part-writer.ts'
+import { isListed, largestDeflated, longestMade } from './sink-limits.ts'
 import { Pipeline, type Room } from './pipeline.ts'
 import { readAhead } from './read-ahead.ts'
-import { BLOCK, WHOLE_DIGEST } from './read-blocks.ts'
+import { BLOCK } from './read-blocks.ts'
+import { goBack, pointOf, type Standing } from './sink-point.ts'
 import { newSlot, pathKey, type OpenSlot, type SinkSlot } from './sink-slot.ts'
 import { Warm } from './warm.ts'
-import type { Sink, Taken } from './sink.ts'
+import type { Sink, SinkPoint, Taken } from './sink.ts'
 import { weightOf, type Task } from './task.ts'
 
 /** What the objects about one entry come to, which live just long enough to burden the collector. Bytes. */
@@ -37,6 +40,8 @@ export interface ArchiveSinkOptions {
   readonly deflate?: Deflate | undefined
 }
 
+const NOBODY = (): void => {}
+type BlockBy = (entry: Entry, block: MadeBlock) => void
 type TakenBy = (item: SourceItem, result: Taken | null) => void
 
 /**
@@ -58,7 +63,7 @@ export class ArchiveSink implements Sink {
     this.#directory = new Directory(ctx, this.#slot, this.#parts, options)
   }
 
-  async *feed(key: string, items: () => AsyncIterable<SourceItem>, taken: TakenBy): Steps {
+  async *feed(key: string, items: () => AsyncIterable<SourceItem>, taken: TakenBy, block: BlockBy = NOBODY): Steps {
     this.#begin()
     const warm = this.#ctx.keep('sink-warm', () => new Warm())
     warm.begin()
@@ -68,9 +73,11 @@ export class ArchiveSink implements Sink {
       const task = await pipeline.next(this.#room(resumed, warm))
       if (task === null) break
       this.#slot.applied++
-      const progress = await this.#apply(task, taken)
+      const progress = await this.#apply(task, taken, block)
       if (task.type === 'whole') discarded(ENTRY)
       warm.note(weightOf(task), this.#ctx.clock.mono())
+      // Within a row that is longer than a block there is no place to go on from.
+      if (task.type === 'block' && task.made?.safe === false) continue
       yield progress
       if (task.type === 'abort') this.#parts.removeAfter(this.#slot.removeTo)
     }
@@ -98,7 +105,9 @@ export class ArchiveSink implements Sink {
     return new Pipeline(key, this.#slot.applied, tasks, batcher)
   }
 
-  async #apply(task: Task, taken: TakenBy): Promise<Progress> {
+  async #apply(task: Task, taken: TakenBy, block: BlockBy): Promise<Progress> {
+    // With no yield between: what is stored and what its stage knows of it stand in the same commit.
+    if ((task.type === 'block' || task.type === 'whole') && task.made !== undefined) block(task.entry, task.made)
     switch (task.type) {
       case 'pass':
         taken(task.item, null)
@@ -147,14 +156,16 @@ export class ArchiveSink implements Sink {
 
   #open(task: Extract<Task, { type: 'begin' }>): Progress {
     const { entry, identity, method } = task
-    const head: EntryHead = { ...headOf(entry, BigInt(identity.mtimeNs)), size: identity.size, method }
+    const made = entry.made === undefined ? {} : ({ made: true } as const)
+    const unsized = entry.made === undefined ? {} : ({ unsized: true } as const)
+    const head: EntryHead = { ...headOf(entry, BigInt(identity.mtimeNs)), size: identity.size, method, ...unsized }
     const bytes = this.#options.format.writer.openHead(head)
     const place = this.#parts.reserve(bytes.length + BEHIND_HEAD)
     this.#parts.hold(place)
     this.#parts.write(bytes)
     const path = pathKey(entry.path)
     const attempts = this.#slot.attempts + 1
-    this.#slot.open = { path, identity: { ...identity }, at: 0, crc: 0, stored: 0, method, ...place, attempts }
+    this.#slot.open = { path, identity: { ...identity }, at: 0, crc: 0, stored: 0, method, ...place, attempts, ...made }
     return { step: 'packing', substep: nameOf(entry) }
   }
 
@@ -162,12 +173,14 @@ export class ArchiveSink implements Sink {
     const open = this.#opened()
     const stored = packed.data.length
     this.#parts.write(packed.data, content.release) // which may take the memory away
-    if (open.identity.size > WHOLE_DIGEST) this.#ctx.file(this.#blocks()).write(packed.sha256)
+    if (isListed(open)) this.#ctx.file(this.#blocks()).write(packed.sha256)
     open.at += length
     open.stored += stored
     open.crc = crcCombine(open.crc, packed.crc, length)
     this.#ctx.count({ bytesRead: length })
-    return { step: 'packing', substep: `${nameOf(entry)} (${Math.floor((100 * open.at) / open.identity.size)} %)` }
+    const { size } = open.identity
+    const share = size === 0 ? '' : ` (${Math.floor((100 * open.at) / size)} %)`
+    return { step: 'packing', substep: `${nameOf(entry)}${share}` }
   }
 
   async #close(task: Extract<Task, { type: 'end' }>, sha256: string | null, taken: TakenBy): Promise<Progress> {
@@ -178,14 +191,16 @@ export class ArchiveSink implements Sink {
       this.#parts.write(FINAL_BLOCK)
       open.stored += FINAL_BLOCK.length
     }
-    const head = { ...headOf(entry, mtimeNs), size: open.identity.size, method: open.method }
+    const size = open.made === true ? open.at : open.identity.size
+    const unsized = open.made === true ? ({ unsized: true } as const) : {}
+    const head = { ...headOf(entry, mtimeNs), size, method: open.method, ...unsized }
     const totals: EntryTotals = { ...head, crc: open.crc, stored: open.stored, part: open.part, offset: open.offset }
     for (const patch of this.#options.format.writer.patches(totals)) {
       await this.#parts.fill({ part: open.part, offset: open.offset + patch.at }, patch.bytes)
     }
     this.#parts.unhold()
     const digest = sha256 === null ? this.#blockDigest() : `sha256:${sha256}`
-    this.#dropBlocks(open.identity.size)
+    this.#dropBlocks(open)
     this.#slot.open = null
     this.#slot.attempts = 0
     this.#finishEntry(totals)
@@ -203,7 +218,7 @@ export class ArchiveSink implements Sink {
     this.#slot.removeTo = await this.#parts.rewind({ part: open.part, offset: open.offset })
     this.#slot.attempts = open.attempts
     this.#slot.open = null
-    this.#dropBlocks(open.identity.size)
+    this.#dropBlocks(open)
     return { step: 'packing', durable: true }
   }
 
@@ -220,14 +235,35 @@ export class ArchiveSink implements Sink {
   #blocks(): string {
     return `blocks-${this.#slot.blocks}`
   }
-  #dropBlocks(size: number): void {
-    if (size <= WHOLE_DIGEST) return // its digest was taken as a whole: there is no list
+  #dropBlocks(open: OpenSlot): void {
+    if (!isListed(open)) return
     this.#ctx.drop(this.#blocks())
     this.#slot.blocks++
   }
   #blockDigest(): string {
     const file = this.#ctx.file(this.#blocks())
     return `sha256-1m:${createHash('sha256').update(file.read(0, file.length)).digest('hex')}`
+  }
+
+  get longestMade(): number {
+    return longestMade(this.#options)
+  }
+
+  point(): SinkPoint {
+    this.#begin()
+    return pointOf(this.#place)
+  }
+
+  async *rewind(to: SinkPoint, also: () => void): Steps {
+    this.#ctx.forget('sink-warm')
+    yield* goBack(this.#place, to, () => {
+      if (this.#slot.open !== null) this.#dropBlocks(this.#slot.open)
+      also()
+    })
+  }
+
+  get #place(): Standing {
+    return { ctx: this.#ctx, slot: this.#slot, parts: this.#parts, proofs: !this.#options.format.writer.holdsCrc }
   }
 
   #opened(): OpenSlot {
@@ -250,30 +286,5 @@ export class ArchiveSink implements Sink {
 /** No header ends its part: readers of JPA want more than a block's length to be left. Bytes. */
 const BEHIND_HEAD = 1
 
-function largestDeflated(deflate: Deflate = 'auto', usual: number): number {
-  if (typeof deflate === 'number') return deflate
-  return deflate === 'always' ? Number.POSITIVE_INFINITY : usual
-}
-
 /** An empty final block: ends a deflate stream made of independent pieces. */
 const FINAL_BLOCK = Buffer.from([0x03, 0x00])
-
-/** A moment between two entries, with what its source says of it. */
-function passed(item: SourceItem): Progress {
-  if (item.type !== 'pause') return { step: 'packing' }
-  const { message, done, total, durable, beyond } = item
-  return {
-    step: message,
-    ...(done === undefined || total === undefined ? {} : { done, total }),
-    ...(durable === undefined ? {} : { durable }),
-    ...(beyond === undefined ? {} : { beyond }),
-  }
-}
-
-const nameOf = (entry: Entry): string => escapeName(entry.path)
-
-function headOf(entry: Entry, mtimeNs: bigint): Omit<EntryHead, 'size' | 'method'> {
-  const { mode, uid, gid } = entry.stat
-  const name = Buffer.from(escapeName(entry.path), 'utf8')
-  return { name, kind: entry.kind, mode, mtime: Number(mtimeNs / 1000n) / 1e6, uid, gid }
-}

@@ -123,6 +123,13 @@ export class PartWriter {
     return this.#keepFirst && part === 0
   }
 
+  /** Takes a complete part into the record again, so that `rewind` can go back into it: a barrier has to come next. False: it is there. */
+  take(part: number): boolean {
+    if (`out/${nameOf(part)}` in this.#ctx.job.files) return false
+    this.#ctx.adopt(nameOf(part), 'out')
+    return true
+  }
+
   /** Back to `place`: what came after it never happened. The caller yields a barrier, then calls `removeAfter`. */
   async rewind(place: Place): Promise<number> {
     const last = this.#state.part

@@ -3,6 +3,7 @@ import { escapeName } from '../lib/entry-path.ts'
 import { sameIdentity, type Entry, type OpenEntry, type SourceItem } from '../source/source.ts'
 import type { Batcher, Underway } from './batcher.ts'
 import { pathKey } from './sink-slot.ts'
+import { madeFile } from './made-file.ts'
 import { fromSource, SourceFault } from './source-fault.ts'
 import { BLOCK, blocksOf, provenOrGrown, readBlock, type Begun, type ReadOptions } from './read-blocks.ts'
 import type { Task } from './task.ts'
@@ -25,11 +26,15 @@ export async function* readAhead(
     if (begun !== null && item.type === 'entry') {
       const same = item.kind === 'file' && pathKey(item.path) === begun.path
       if (!same) yield { type: 'abort', why: 'the file begun earlier is gone' }
-      yield* same ? largeFile(item, options, begun) : tasksOf(item, options)
+      yield* same ? goOn(item, options, begun) : tasksOf(item, options)
       begun = null
     } else yield* tasksOf(item, options)
   }
   if (begun !== null) yield { type: 'abort', why: 'the file begun earlier is gone' }
+}
+
+async function* goOn(entry: Entry, options: ReadOptions, begun: Begun): AsyncGenerator<Task, void, undefined> {
+  yield* entry.made === undefined ? largeFile(entry, options, begun) : madeFile(entry, entry.made, options, begun)
 }
 
 /** The item, or what takes its place once it is ready: a database becomes a copy of it. */
@@ -58,6 +63,7 @@ async function* tasksOf(item: SourceItem, options: ReadOptions): AsyncGenerator<
     const size = item.link?.length ?? 0
     return yield { type: 'whole', entry: item, size, mtimeNs: item.stat.mtimeNs, content, changed: false }
   }
+  if (item.made !== undefined) return yield* madeFile(item, item.made, options, null)
   const small = item.stat.size <= BLOCK ? smallFile(item, options) : null
   if (small === null) yield* largeFile(item, options, null)
   else yield small

@@ -16,6 +16,8 @@ export interface OpenSlot {
   part: number
   offset: number
   attempts: number
+  /** Its content is made while it is read: its length is `at` when it ends. */
+  made?: true
 }
 
 /** What the archive sink keeps in the record. */
@@ -34,6 +36,8 @@ export interface SinkSlot {
   blocks: number
   /** Parts up to here may lie about after a rewind. */
   removeTo: number
+  /** `rewind` has begun: all parts that are complete have left the record. */
+  goingBack?: true
   closing: ClosingSlot | null
 }
 

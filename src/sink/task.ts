@@ -1,5 +1,5 @@
 import type { Underway } from './batcher.ts'
-import type { Entry, Identity, OmitReason, SourceItem } from '../source/source.ts'
+import type { Entry, Identity, MadeBlock, OmitReason, SourceItem } from '../source/source.ts'
 
 /** The SHA-256 of a file's content in hex, once all of it was packed; null: only its blocks have digests. */
 export type Digest = () => Promise<string | null>
@@ -18,10 +18,17 @@ export type Task =
       readonly mtimeNs: bigint
       readonly content: Underway | null
       readonly changed: boolean
+      readonly made?: MadeBlock
     }
   /** A large file: a header with holes, its blocks, and the end that fills them. */
   | { readonly type: 'begin'; readonly entry: Entry; readonly identity: Identity; readonly method: 'store' | 'deflate' }
-  | { readonly type: 'block'; readonly entry: Entry; readonly content: Underway; readonly length: number }
+  | {
+      readonly type: 'block'
+      readonly entry: Entry
+      readonly content: Underway
+      readonly length: number
+      readonly made?: MadeBlock
+    }
   | { readonly type: 'end'; readonly entry: Entry; readonly digest: Digest; readonly changed: boolean }
   /** The large file begun cannot be finished as it was: back to its header. */
   | { readonly type: 'abort'; readonly why: string }

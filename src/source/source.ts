@@ -112,8 +112,26 @@ export interface Entry {
   /** Where given, to be asked when everything before it has been read: what takes its place, or null. */
   instead?(): Omission | null
   readonly database?: DatabaseContent
+  /** Where given, `open` is never called, and the size in `stat` says nothing. */
+  readonly made?: MadeContent
   /** It is stored, but not as it should be: a warning and a manifest line of its own. */
   readonly flaw?: Flaw
+}
+
+/**
+ * Content that is made while it is read: nobody knows its length before its end. `blocks` goes on behind what was
+ * stored, in whichever process; all blocks but the last one are as long as what `lend` lends.
+ */
+export interface MadeContent {
+  blocks(lend: () => Buffer): AsyncGenerator<MadeBlock, void, undefined>
+}
+
+export interface MadeBlock {
+  /** As it was lent. */
+  readonly memory: Buffer
+  readonly length: number
+  /** Whether `blocks` can go on behind it. */
+  readonly safe: boolean
 }
 
 export interface Flaw {

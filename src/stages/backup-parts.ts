@@ -1,7 +1,8 @@
 import type { Dumper } from '../dump/dumper.ts'
+import type { Consistency, SqlDump } from '../dump/sql-dump.ts'
 import type { OlderBackups } from '../engine/shelf.ts'
 import type { Progress, StageContext, Steps } from '../engine/stage.ts'
-import type { SourceSpec } from '../engine/spec.ts'
+import type { ServerDatabaseSpec, SourceSpec } from '../engine/spec.ts'
 import type { Sink } from '../sink/sink.ts'
 import type { Entry, Omission, Pause, Source } from '../source/source.ts'
 
@@ -31,6 +32,8 @@ export interface BackupParts {
   ): Source
   /** Copies databases that are in use. */
   openDumper(): Dumper
+  /** Connects to a server. Errors as in `dump/mysql/errors.ts`; PROFILE_INVALID if no password can be had. */
+  openSqlDump(spec: ServerDatabaseSpec, consistency: Consistency): Promise<SqlDump>
   /** Counts what a source would yield; `count` is told the growing totals. Resumable by its own slot. */
   countSource(
     spec: SourceSpec,

@@ -7,14 +7,19 @@ import {
   isOpen,
   liesInSource,
   namedDatabases,
+  serverDatabases,
   type NamedDatabase,
 } from './named-databases.ts'
+import { packServers } from './server-dump.ts'
 import { packNamed } from './store-database.ts'
 import { dropCopies } from './copy-slots.ts'
 import { BackupError } from '../lib/errors.ts'
 import type { BackupSpec } from '../engine/spec.ts'
 
-/** Each database that is named and lies in no source: a consistent copy into the sink. The others are met there. */
+/**
+ * Each SQLite database that is named and lies in no source: a consistent copy into the sink; the others are met there.
+ * Then the databases of servers, read as SQL.
+ */
 export const dbStage = (parts: BackupParts): Stage => ({
   name: 'db',
   domain: 'db',
@@ -22,7 +27,9 @@ export const dbStage = (parts: BackupParts): Stage => ({
   async *run(ctx) {
     const spec = backupSpec(ctx)
     const outside = namedDatabases(parts, ctx, spec).filter((one) => isOpen(one) && !isMetLater(ctx, spec, one))
-    yield* packNamed(parts, ctx, parts.openSink(ctx), outside)
+    const sink = parts.openSink(ctx)
+    yield* packNamed(parts, ctx, sink, outside)
+    yield* packServers(parts, ctx, sink, serverDatabases(parts, ctx, spec))
     dropCopies(ctx)
   },
 })

@@ -1,10 +1,15 @@
-import { encodeManifestLine } from '../archive/manifest.ts'
+import { encodeManifestLine, type TableRows } from '../archive/manifest.ts'
 import type { StageContext } from '../engine/stage.ts'
 import type { Entry } from '../source/source.ts'
 import type { Taken } from '../sink/sink.ts'
 
 /** The manifest's line about an entry that was stored. */
-export function storeEntry(ctx: StageContext, entry: Entry, taken: Extract<Taken, { stored: true }>): void {
+export function storeEntry(
+  ctx: StageContext,
+  entry: Entry,
+  taken: Extract<Taken, { stored: true }>,
+  rows?: TableRows,
+): void {
   const { stat } = entry
   const facts = entry.database?.facts ?? null
   writeLine(
@@ -21,6 +26,7 @@ export function storeEntry(ctx: StageContext, entry: Entry, taken: Extract<Taken
       ...(entry.xattrs === undefined ? {} : { xattrs: entry.xattrs }),
       ...(stat.nlink > 1 && entry.kind === 'file' ? { group: `${stat.dev}:${stat.ino}` } : {}),
       ...(facts === null ? {} : { database: facts }),
+      ...(rows === undefined ? {} : { rows }),
       ...(entry.link === undefined ? {} : { link: entry.link }),
     }),
   )

@@ -3,7 +3,7 @@ import type { FileStat } from '../lib/disk.ts'
 import { asBackupError, BackupError, errnoOf } from '../lib/errors.ts'
 import { isSqlite, readHeader } from '../lib/sqlite-header.ts'
 import { failPart, type Part } from '../engine/job.ts'
-import type { BackupSpec, DatabaseSpec, SourceSpec } from '../engine/spec.ts'
+import type { BackupSpec, DatabaseSpec, ServerDatabaseSpec, SourceSpec, SqliteSpec } from '../engine/spec.ts'
 import type { StageContext } from '../engine/stage.ts'
 import type { BackupParts } from './backup-parts.ts'
 
@@ -24,8 +24,8 @@ export function labelsOf(parts: BackupParts, spec: BackupSpec): string[] {
 }
 
 /** A database that the spec names. */
-export interface NamedDatabase {
-  readonly spec: DatabaseSpec
+export interface NamedDatabase<Spec extends DatabaseSpec = SqliteSpec> {
+  readonly spec: Spec
   /** Its folder below `databases/`. */
   readonly name: string
   readonly critical: boolean
@@ -33,12 +33,24 @@ export interface NamedDatabase {
   readonly part: Part
 }
 
+/** The SQLite databases among them. */
 export function namedDatabases(parts: BackupParts, ctx: StageContext, spec: BackupSpec): NamedDatabase[] {
+  return allNamed(parts, ctx, spec).filter((one): one is NamedDatabase => one.spec.type === 'sqlite')
+}
+
+export type ServerDatabase = NamedDatabase<ServerDatabaseSpec>
+
+/** Those of servers. */
+export function serverDatabases(parts: BackupParts, ctx: StageContext, spec: BackupSpec): ServerDatabase[] {
+  return allNamed(parts, ctx, spec).filter((one): one is ServerDatabase => one.spec.type !== 'sqlite')
+}
+
+function allNamed(parts: BackupParts, ctx: StageContext, spec: BackupSpec): NamedDatabase<DatabaseSpec>[] {
   const databases = databasesOf(spec)
   const names = parts.labels(
     databases.map((database) => ({
       type: 'directory',
-      path: database.path,
+      path: database.type === 'sqlite' ? database.path : `/${database.database.replaceAll('/', '_')}`,
       ...(database.name === undefined ? {} : { label: database.name }),
     })),
   )
@@ -56,7 +68,8 @@ export function namedDatabases(parts: BackupParts, ctx: StageContext, spec: Back
 }
 
 /** Still to be stored. */
-export const isOpen = ({ part }: NamedDatabase): boolean => part.status === 'pending' || part.status === 'running'
+export const isOpen = ({ part }: Pick<NamedDatabase, 'part'>): boolean =>
+  part.status === 'pending' || part.status === 'running'
 
 export interface Found {
   /** Absolute, without links. */
@@ -102,7 +115,11 @@ export function liesInSource(ctx: StageContext, spec: BackupSpec, file: Buffer):
 }
 
 /** A database that the run can do without has failed; one that it cannot do without fails the run, by name. */
-export function failDatabase(ctx: StageContext, database: NamedDatabase, error: BackupError): void {
+export function failDatabase(
+  ctx: StageContext,
+  database: Pick<NamedDatabase, 'critical' | 'part' | 'name'>,
+  error: BackupError,
+): void {
   if (database.critical) throw error
   failPart(database.part, error)
   ctx.warn('omitted', `database ${database.name}: ${error.message}`)

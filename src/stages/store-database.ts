@@ -134,6 +134,16 @@ export function noteDatabase(ctx: StageContext, entry: Entry, which: readonly Na
   database.done()
 }
 
+/** A database of a server has been stored. */
+export function noteServerDatabase(
+  ctx: StageContext,
+  { name, ...facts }: { readonly name: string; readonly [fact: string]: unknown },
+): void {
+  const line = { path: nameToJson(Buffer.from(`${DATABASES}/${name}`, 'utf8')), names: [name], type: 'sql', ...facts }
+  ctx.slot(LIST, () => ({ listed: 0 })).listed++
+  ctx.file(LIST).write(Buffer.from(JSON.stringify(line) + '\n', 'utf8'))
+}
+
 /** Those databases that lie in no source, or were not met there, each into a folder of its own. */
 export async function* packNamed(
   parts: BackupParts,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readCatalogue } from '../../src/dump/mysql/catalogue.ts'
-import { readDefinitions, type Definitions } from '../../src/dump/mysql/definitions.ts'
+import { definitionsAfter, definitionsOf, type Definition, type Uncovered } from '../../src/dump/mysql/definitions.ts'
 import { hiddenFrom, rightsOn } from '../../src/dump/mysql/rights.ts'
 import { FOOTER, HEADER, scriptOf } from '../../src/dump/mysql/script.ts'
 import { unqualified } from '../../src/dump/mysql/unqualify.ts'
@@ -49,9 +49,30 @@ async function make(database: string, statements: readonly string[]): Promise<vo
   for (const sql of statements) await server.root.query(sql)
 }
 
-async function definitionsOf(database: string): Promise<Definitions> {
+interface Definitions {
+  readonly before: readonly Definition[]
+  readonly after: readonly Definition[]
+  readonly uncovered: readonly Uncovered[]
+}
+
+async function readDefinitions(session: MysqlSession, database: string): Promise<Definitions> {
+  const tables = await readCatalogue(session, database)
+  const uncovered: Uncovered[] = []
+  const reading = { session, database, uncovered }
+  const before: Definition[] = []
+  for (const kind of ['sequence', 'table']) {
+    for (const table of tables.filter((one) => one.kind === kind)) before.push(...(await definitionsOf(reading, table)))
+  }
+  const after = await definitionsAfter(
+    reading,
+    tables.filter(({ kind }) => kind === 'view'),
+  )
+  return { before, after, uncovered }
+}
+
+async function allOf(database: string): Promise<Definitions> {
   await using session = await MysqlSession.open({ socket: server.socket, user: 'root', password: '', database })
-  return await readDefinitions(session, database, await readCatalogue(session, database))
+  return await readDefinitions(session, database)
 }
 
 function scriptOfAll({ before, after }: Definitions): string {
@@ -64,7 +85,7 @@ const sorted = (definitions: Definitions): string[] =>
 describe.skipIf(!hasMariadb)('definitions', () => {
   test("come back by the vendor's own client, each under the session it was made in", async () => {
     await make('site', [SCHEMA[0] ?? '', 'CREATE VIEW z_last AS SELECT 1 AS id, 2 AS one', ...SCHEMA.slice(1)])
-    const found = await definitionsOf('site')
+    const found = await allOf('site')
     expect(found.uncovered).toEqual([])
     const kinds = [...found.before, ...found.after].map(({ kind, name }) => `${kind} ${name}`)
     expect(kinds.slice(0, 2)).toEqual(['sequence numbers', 'sequence numbers'])
@@ -73,7 +94,7 @@ describe.skipIf(!hasMariadb)('definitions', () => {
     // The broken view can be made only where what it is made of is there: the others must not suffer from it.
     const script = scriptOfAll({ ...found, after: found.after.filter(({ name }) => name !== 'broken') })
     expect(server.client('copy', Buffer.from(script))).toEqual({ status: 0, stderr: '' })
-    const copy = await definitionsOf('copy')
+    const copy = await allOf('copy')
     const whole = ({ after, ...rest }: Definitions): Definitions => ({
       ...rest,
       after: after.filter(({ name }) => name !== 'broken'),
@@ -99,7 +120,7 @@ describe.skipIf(!hasMariadb)('definitions', () => {
       password: 'p',
       database: 'secret',
     })
-    const found = await readDefinitions(session, 'secret', await readCatalogue(session, 'secret'))
+    const found = await readDefinitions(session, 'secret')
     expect(found.uncovered.map(({ kind, name }) => `${kind} ${name}`)).toEqual([
       'trigger *',
       'event *',
@@ -115,12 +136,12 @@ describe.skipIf(!hasMariadb)('what the server hides from an account', () => {
     ['GRANT SELECT ON `a\\_b`.* TO some@localhost', ['trigger', 'event', 'routine']],
     ['GRANT SELECT, TRIGGER, EVENT, EXECUTE ON `a\\_b`.* TO some@localhost', []],
     ['GRANT ALL ON `a_b`.* TO some@localhost', []],
-    ['GRANT ALL ON `a\\_c`.* TO some@localhost', ['trigger', 'event', 'routine']],
-    ['GRANT TRIGGER ON `a%`.* TO some@localhost', ['event', 'routine']],
+    ['GRANT ALL ON `a\\_c`.* TO some@localhost', ['table', 'trigger', 'event', 'routine']],
+    ['GRANT TRIGGER ON `a%`.* TO some@localhost', ['table', 'event', 'routine']],
     ['GRANT SELECT, EVENT ON *.* TO some@localhost', ['trigger']],
     [
       'CREATE OR REPLACE ROLE keeper; GRANT TRIGGER, EVENT, EXECUTE ON a_b.* TO keeper; GRANT keeper TO some@localhost; SET DEFAULT ROLE keeper FOR some@localhost',
-      [],
+      ['table'],
     ],
   ] as const)('%s', async (grant, hidden) => {
     await make('a_b', ['CREATE TABLE t (id INT)'])

@@ -40,6 +40,12 @@ export class SpineWorld implements AsyncDisposable {
     return app
   }
 
+  /** As when its process ends in order. */
+  async close(app: App): Promise<void> {
+    this.#apps.splice(this.#apps.indexOf(app), 1)
+    await app[Symbol.asyncDispose]()
+  }
+
   spec(changes: Partial<BackupSpec> = {}): BackupSpec {
     const sources = [{ type: 'directory', path: this.source, xattrs: false } as const]
     return sampleSpec({ sources, output: this.output, pacing: { minMs: 0, maxMs: 5000, bias: 100 }, ...changes })

@@ -286,6 +286,7 @@ test('roles: what each method needs', () => {
     createDownloadTicket: 'restorer',
     deleteBackup: 'admin',
     freezeBackup: 'operator',
+    testDatabase: 'operator',
     previewRetention: 'viewer',
     startRestore: 'restorer',
     stepRestore: 'restorer',

@@ -107,6 +107,14 @@ test('what the methods answer is what the document says', async () => {
     ],
     ['saveProfile', { name: 'n', sources: [], output: `${world.folder}/outputs` }],
     ['deleteProfile', { id: 2 }],
+    [
+      'saveProfile',
+      {
+        ...{ name: 'db', sources: [], output: `${world.folder}/outputs` },
+        databases: [{ type: 'mysql', server: 'main', database: 'shop' }],
+      },
+    ],
+    ['testDatabase', { profile: 4 }],
     ['startBackup', {}],
     ['getBackupInfo', { BackupID: 1 }],
     ['stepBackup', { BackupID: 1 }],

@@ -116,6 +116,13 @@ const TABLE: Readonly<Record<string, Row>> = {
     params: job('backup'),
     also: ['JOB_RUNNING'],
   },
+  testDatabase: {
+    may: operators,
+    others: ['other operator'],
+    foreign: 'PROFILE_NOT_FOUND',
+    params: () => ({ profile: 1 }),
+    also: ['DATABASE_NOT_FOUND'],
+  },
   previewRetention: { may: viewers, others: all, foreign: 'PROFILE_NOT_FOUND', params: () => ({ profile: 1 }) },
   startRestore: {
     may: restorers,

@@ -5,7 +5,7 @@ import { openAccess, type AccessOptions, type OpenedAccess } from '../../src/acc
 import { openToken } from '../../src/access/token.ts'
 import { createArchives } from '../../src/contents/archives.ts'
 import { LocalShelf } from '../../src/contents/shelf.ts'
-import type { Services } from '../../src/engine/services.ts'
+import type { DatabaseProbe, Services } from '../../src/engine/services.ts'
 import { createHttpApp } from '../../src/facade/http.ts'
 import { listen, type Listening, type ListenOptions } from '../../src/facade/listen.ts'
 import { systemClock, type Clock } from '../../src/lib/clock.ts'
@@ -15,6 +15,19 @@ import { createRoots } from '../../src/settings/roots.ts'
 import { FakeEngine, type FakeOptions } from './fake-engine.ts'
 
 /** A listening server over a fake engine, with real access, settings and folders in a temporary place. */
+/** What the test of any database finds. */
+export const TESTED = {
+  ...{
+    server: 'MariaDB 10.11.1',
+    consistency: 'snapshot' as const,
+    tables: 3,
+    rows: 1000,
+    bytes: 123_456,
+    keyless: ['log'],
+  },
+  ...{ exceptions: [], lacks: [{ kind: 'trigger', name: '*', why: 'hidden' }] },
+} satisfies Partial<DatabaseProbe>
+
 export interface World extends AsyncDisposable {
   readonly folder: string
   /** As the settings name them; may be changed. */
@@ -78,6 +91,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
     engine,
     archives: createArchives(engine, new LocalShelf(realDisk)),
     profiles: createProfiles({ disk: realDisk, clock, folder, host: 'box' }),
+    databases: { test: async () => ({ ok: true, ...TESTED }) },
     roots: createRoots(realDisk, () => roots),
     access: opened.access,
     accounts: opened.accounts,

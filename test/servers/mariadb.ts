@@ -11,7 +11,7 @@ export interface MariadbServer extends AsyncDisposable {
   readonly port: number
   readonly root: mysql.Connection
   /** As a user would: the vendor's client, SQL on its standard input, and comments kept. Its exit code and what it says. */
-  client(database: string, sql: Uint8Array): { status: number | null; stderr: string }
+  client(database: string, sql: Uint8Array, cwd?: string): { status: number | null; stderr: string }
 }
 
 const START_LIMIT = 60_000
@@ -60,7 +60,7 @@ export async function startMariadb(options: readonly string[] = []): Promise<Mar
     socket,
     port,
     root,
-    client(database, sql) {
+    client(database, sql, cwd) {
       const args = [
         '--no-defaults',
         `--socket=${socket}`,
@@ -69,7 +69,13 @@ export async function startMariadb(options: readonly string[] = []): Promise<Mar
         '--comments',
         database,
       ]
-      const ran = spawnSync('mariadb', args, { input: sql, encoding: 'utf8', timeout: START_LIMIT, env: ENV })
+      const ran = spawnSync('mariadb', args, {
+        input: sql,
+        encoding: 'utf8',
+        timeout: START_LIMIT,
+        env: ENV,
+        ...(cwd === undefined ? {} : { cwd }),
+      })
       return { status: ran.status, stderr: ran.stderr }
     },
     async [Symbol.asyncDispose]() {

@@ -4,6 +4,7 @@ import type {
   ProfileOverrides,
   Removable,
   RestoreRequest,
+  DatabaseTest,
   RetentionPreview,
   VerifyRequest,
 } from '../../engine/services.ts'
@@ -12,6 +13,7 @@ import { createApp } from '../../app.ts'
 import type { App } from '../../app.ts'
 import type { JobView } from '../../engine/job.ts'
 import { documentOf, importable } from '../../engine/profile-document.ts'
+import { serverDatabasesOf, testAll } from '../../engine/database-tests.ts'
 import { complaintOf, overridesSchema } from '../../engine/profile-schema.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { Thread } from '../../lib/thread.ts'
@@ -115,6 +117,11 @@ export class EmbeddedBackend implements Backend {
   async previewRetention(profile: number, policy?: RetentionPolicy): Promise<RetentionPreview> {
     const saved = this.#app.services.profiles.get(profile)
     return this.#engine.previewRetention(profile, policy ?? saved.retention ?? {})
+  }
+
+  async testDatabases(profile: number, database?: string): Promise<DatabaseTest[]> {
+    const { profiles, databases } = this.#app.services
+    return await testAll(serverDatabasesOf(profiles.get(profile), database), databases)
   }
 
   resolve(id: string): Promise<number> {

@@ -2,7 +2,14 @@ import { RatchetClient } from '../../client/client.ts'
 import type { BackupInfo, JobKind, ProfileInput, StepReply } from '../../client/types.ts'
 import { isEnded } from '../../engine/job.ts'
 import type { Outcome } from '../../engine/job.ts'
-import type { ArtifactInfo, JobQuery, LogQuery, Removable, RetentionPreview } from '../../engine/services.ts'
+import type {
+  ArtifactInfo,
+  DatabaseTest,
+  JobQuery,
+  LogQuery,
+  Removable,
+  RetentionPreview,
+} from '../../engine/services.ts'
 import { readDocument } from '../../engine/profile-document.ts'
 import type { RetentionPolicy } from '../../engine/spec.ts'
 import { BackupError } from '../../lib/errors.ts'
@@ -77,6 +84,11 @@ export class RemoteBackend implements Backend {
   previewRetention(profile: number, policy?: RetentionPolicy): Promise<RetentionPreview> {
     const params = { profile, limit: PREVIEWED, ...(policy === undefined ? {} : { policy }) }
     return remoteErrors(async () => (await this.#quick.previewRetention(params)) as RetentionPreview)
+  }
+
+  testDatabases(profile: number, database?: string): Promise<DatabaseTest[]> {
+    const params = { profile, ...(database === undefined ? {} : { database }) }
+    return remoteErrors(async () => (await this.#quick.testDatabase(params)).databases)
   }
 
   resolve(id: string): Promise<number> {

@@ -27,6 +27,13 @@ export interface Under {
 
 type Row = Record<string, string | null>
 
+/** Where definitions are read; throws as the session does. What cannot be had is added to `uncovered`. */
+export interface Reading {
+  readonly session: MysqlSession
+  readonly database: string
+  readonly uncovered: Uncovered[]
+}
+
 /** An object whose definition cannot be had: why. The backup goes on without it, and says so. */
 export interface Uncovered {
   readonly kind: ObjectKind
@@ -34,36 +41,28 @@ export interface Uncovered {
   readonly why: string
 }
 
-export interface Definitions {
-  /** Before any row: sequences, tables, and a stand-in for each view. */
-  readonly before: readonly Definition[]
-  /** After all rows, in this order: routines, views, triggers (which must not fire on restored rows), events. */
-  readonly after: readonly Definition[]
-  readonly uncovered: readonly Uncovered[]
+/** What a table's or sequence's own file makes, before its rows. */
+export function definitionsOf(reading: Reading, table: TableFacts): Promise<Definition[]> {
+  const reader = new Reader(reading)
+  return table.kind === 'sequence' ? reader.sequence(table.name) : reader.table(table.name)
 }
 
-/** All definitions of a database, from the server's own words. Throws as the session does. */
-export async function readDefinitions(
-  session: MysqlSession,
-  database: string,
-  tables: readonly TableFacts[],
-): Promise<Definitions> {
-  const uncovered: Uncovered[] = hiddenFrom(await rightsOn(session, database)).map(({ kind, right }) => ({
-    kind,
-    name: '*',
-    why: `the account lacks ${right}: it is not shown whether there are any`,
-  }))
-  const reader = new Reader(session, database, uncovered)
-  const before: Definition[] = []
-  for (const table of tables.filter(({ kind }) => kind === 'sequence'))
-    before.push(...(await reader.sequence(table.name)))
-  for (const table of tables.filter(({ kind }) => kind === 'table')) before.push(...(await reader.table(table.name)))
-  const views = tables.filter(({ kind }) => kind === 'view')
-  for (const view of views) before.push(...standIn(view))
-  const after = await reader.routines()
+/**
+ * What has to come after all rows, in this order: a stand-in for each view, routines, views, triggers (which must not
+ * fire on restored rows), events.
+ */
+export async function definitionsAfter(reading: Reading, views: readonly TableFacts[]): Promise<Definition[]> {
+  const { session, database, uncovered } = reading
+  for (const { kind, right } of hiddenFrom(await rightsOn(session, database))) {
+    const why = `the account lacks ${right}: it is not shown whether there are any`
+    uncovered.push({ kind, name: '*', why })
+  }
+  const reader = new Reader(reading)
+  const after = views.flatMap(standIn)
+  after.push(...(await reader.routines()))
   for (const view of views) after.push(...(await reader.view(view.name)))
   after.push(...(await reader.triggers()), ...(await reader.events()))
-  return { before, after, uncovered }
+  return after
 }
 
 /**
@@ -81,7 +80,7 @@ class Reader {
   readonly #database: string
   readonly #uncovered: Uncovered[]
 
-  constructor(session: MysqlSession, database: string, uncovered: Uncovered[]) {
+  constructor({ session, database, uncovered }: Reading) {
     this.#session = session
     this.#database = database
     this.#uncovered = uncovered

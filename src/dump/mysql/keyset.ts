@@ -1,20 +1,15 @@
 import { hex, planColumns, type ColumnFacts, type ColumnPlan } from './columns.ts'
 import { identifier, qualified } from './identifier.ts'
-import type { RawRow } from './session.ts'
+import type { RowMark } from '../sql-dump.ts'
+import type { RawRow } from './incoming-rows.ts'
 import { SqlText } from './sql-text.ts'
-
-/**
- * The row read last, by its key: literals as they stand in SQL, in the order of the key. Plain JSON, so that it can
- * wait in a record.
- */
-export type RowMark = readonly string[]
 
 export interface RowReading {
   /** What is selected: the plan's columns, and behind them those of the key. */
   readonly columns: readonly ColumnPlan[]
   /** SQL that gives the rows after `mark`, in the order of the key; without a key, all of them, in any order. */
   select(mark: RowMark | null): string
-  /** Where a row of that result stands; null without a key. */
+  /** Where a row of that result stands: the literals of its key, as they stand in SQL; null without a key. */
   markOf(row: RawRow): RowMark | null
 }
 
@@ -33,7 +28,8 @@ export function readingOf({ database, table, columns, key }: Reading): RowReadin
   const plans = planColumns(columns)
   const keys = (key ?? []).map((name) => keyColumn(name, columns))
   const list = [...plans, ...keys].map(({ select }) => select).join(', ')
-  const from = `SELECT ${list} FROM ${qualified(database, table)}`
+  // A table may have nothing but columns that the server computes: its rows are still to be counted.
+  const from = `SELECT ${list === '' ? 'NULL' : list} FROM ${qualified(database, table)}`
   const order = keys.length === 0 ? '' : ` ORDER BY ${keys.map(({ name }) => identifier(name)).join(', ')}`
   const scratch = new SqlText()
   return {

@@ -28,8 +28,9 @@ const has = (rights: Rights, ...oneOf: readonly string[]): boolean =>
 /** Kinds of objects that the server hides from this account, whether there are any or not. */
 export function hiddenFrom(
   rights: Rights,
-): { readonly kind: 'trigger' | 'event' | 'routine'; readonly right: string }[] {
+): { readonly kind: 'table' | 'trigger' | 'event' | 'routine'; readonly right: string }[] {
   return [
+    ...(has(rights, 'SELECT') ? [] : [{ kind: 'table', right: 'SELECT' } as const]),
     ...(has(rights, 'TRIGGER') ? [] : [{ kind: 'trigger', right: 'TRIGGER' } as const]),
     ...(has(rights, 'EVENT') ? [] : [{ kind: 'event', right: 'EVENT' } as const]),
     ...(has(rights, ...ROUTINE_RIGHTS) ? [] : [{ kind: 'routine', right: 'EXECUTE or SHOW ROUTINE' } as const]),

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import mysql, { type Connection, type ConnectionOptions, type RowDataPacket } from 'mysql2'
 import { databaseError } from './errors.ts'
+import { IncomingRows, type RawRow } from './incoming-rows.ts'
 
 /** Where a server is and who asks. */
 export interface MysqlTarget {
@@ -15,9 +16,6 @@ export interface MysqlTarget {
   /** Absent: no TLS. `ca` in PEM; `name`: whom its certificate is for, where that is not the host. */
   readonly tls?: { readonly ca?: string; readonly name?: string }
 }
-
-/** What a server sent for one row: each value as its bytes. */
-export type RawRow = readonly (Buffer | null)[]
 
 export interface ServerVersion {
   readonly vendor: 'mysql' | 'mariadb'
@@ -98,25 +96,16 @@ export class MysqlSession implements AsyncDisposable {
   }
 
   /**
-   * Rows as they are stored, as they come: the server waits for whoever reads them. Nothing else is asked meanwhile; one
-   * that is left before its end takes the connection with it.
+   * Rows as they are stored, as they come, in bunches: the server waits for whoever reads them. Nothing else is asked
+   * meanwhile; one that is left before its end takes the connection with it. `table`: for errors.
    */
-  async *rows(sql: string): AsyncGenerator<RawRow, void, undefined> {
+  async *rows(sql: string, table = '?'): AsyncGenerator<readonly RawRow[], void, undefined> {
     await this.run('SET SESSION character_set_results = NULL')
-    const query = this.#connection.query({ sql, rowsAsArray: true, typeCast: (field) => field.buffer() })
-    const stream = query.stream({ highWaterMark: READ_AHEAD })
-    // The driver tells the connection, not the stream, that the server has gone: it would wait for ever.
-    const lost = (error?: unknown): void => void stream.destroy(error instanceof Error ? error : new Lost())
-    this.#connection.on('error', lost).on('end', lost)
-    let ended = false
+    using incoming = new IncomingRows(this.#connection, sql)
     try {
-      for await (const row of stream) yield row as RawRow
-      ended = true
+      for (let rows = await incoming.next(); rows !== null; rows = await incoming.next()) yield rows
     } catch (error) {
-      throw databaseError(error, 'rows could not be read')
-    } finally {
-      this.#connection.off('error', lost).off('end', lost)
-      if (!ended) this.#connection.destroy()
+      throw databaseError(error, `the rows of ${table} could not be read`)
     }
     await this.run('SET SESSION character_set_results = utf8mb4')
   }
@@ -125,16 +114,6 @@ export class MysqlSession implements AsyncDisposable {
     this.#connection.destroy()
   }
 }
-
-class Lost extends Error {
-  readonly code = 'PROTOCOL_CONNECTION_LOST'
-  constructor() {
-    super('the server closed the connection')
-  }
-}
-
-/** Rows that lie ready at most. */
-const READ_AHEAD = 256
 
 function optionsOf({ host, port, socket, user, password, database, tls }: MysqlTarget): ConnectionOptions {
   return {

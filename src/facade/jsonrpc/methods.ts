@@ -3,6 +3,7 @@ import type { LogPage, Profile, Services, StepOptions } from '../../engine/servi
 import type { JobKind } from '../../engine/spec.ts'
 import { accounts } from './account-methods.ts'
 import { contents } from './content-methods.ts'
+import { databases } from './database-methods.ts'
 import { infoOf } from './info.ts'
 import { checkArchive, checkPlaces, planBackup, refuseFollowing, requireRights } from './places.ts'
 import { profileDocuments } from './profile-methods.ts'
@@ -239,5 +240,6 @@ export const methods: Table = {
   ...restores,
   ...verifications,
   ...contents,
+  ...databases,
   ...accounts,
 }

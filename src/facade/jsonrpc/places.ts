@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { requireFresh, requireRole, type Call } from '../facade.ts'
 import type { ProfileOverrides, ProfileRun, RestoreRequest, Services } from '../../engine/services.ts'
-import type { BackupSpec, DatabaseSpec, DirectorySource } from '../../engine/spec.ts'
+import type { BackupSpec, DatabaseSpec, DirectorySource, ServerDatabaseSpec } from '../../engine/spec.ts'
 import { BackupError } from '../../lib/errors.ts'
 import { numberOf } from './resolve.ts'
 
@@ -19,12 +19,22 @@ export function checkPlaces<T extends Places>({ roots }: Services, places: T): T
   if (places.sources !== undefined)
     checked.sources = places.sources.map((source) => resolved(source, roots.check('source', source.path)))
   if (places.databases !== undefined)
-    checked.databases = places.databases.map((database) => ({
-      ...database,
-      path: roots.check('source', database.path),
-    }))
+    checked.databases = places.databases.map((database) => {
+      if (database.type === 'sqlite') return { ...database, path: roots.check('source', database.path) }
+      requireNamed(database)
+      return database
+    })
   if (places.output !== undefined) checked.output = roots.check('output', places.output)
   return checked
+}
+
+/** Where a database server is, and by which password, only the host says (S-SSRF-1). */
+function requireNamed({ server, database }: ServerDatabaseSpec): void {
+  if (server !== undefined) return
+  throw new BackupError('FORBIDDEN', `the server of the database ${database} is not one of the settings file`, {
+    hint: 'Name the server under "databaseServers" in settings.json, and in the profile by "server".',
+    data: { parameter: 'databases' },
+  })
 }
 
 /** A link below a root may have another name than the folder it leads to: the archive goes on calling it by that. */

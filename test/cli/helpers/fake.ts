@@ -5,6 +5,7 @@ import type {
   LogQuery,
   Removable,
   RestorePreview,
+  DatabaseTest,
   RetentionPreview,
 } from '../../../src/engine/services.ts'
 import type { RetentionPolicy } from '../../../src/engine/spec.ts'
@@ -150,6 +151,11 @@ export class FakeBackend implements Backend {
   async previewRetention(profile: number, policy?: RetentionPolicy): Promise<RetentionPreview> {
     this.previews.push({ profile, policy })
     return this.preview
+  }
+
+  databaseTests: DatabaseTest[] = []
+  async testDatabases(): Promise<DatabaseTest[]> {
+    return this.databaseTests
   }
 
   async resolve(id: string): Promise<number> {
