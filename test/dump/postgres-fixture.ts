@@ -39,15 +39,19 @@ export async function blocksOf(
   return found
 }
 
+/** `blockSize`: of the memory that is lent. */
+export type Options = PostgresDumpOptions & { readonly blockSize?: number }
+
 /** Everything, a file for each section, and the order file: what a user has on disk. */
 export async function dumpToFolder(
   target: PostgresTarget,
-  options: PostgresDumpOptions,
+  options: Options,
 ): Promise<{ folder: string; order: string; dump: { lacks: readonly unknown[]; sections: readonly Section[] } }> {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'ratchet-dumped-'))
   fs.chmodSync(folder, 0o755)
   await using dump = await PostgresDump.open(target, options)
-  const { sections, lacks } = await dump.sections()
+  const sections = await dump.sections()
+  const shape = await dump.shape(sections[0]?.unit ?? '')
   const files: string[] = []
   const write = (text: string): void => {
     const name = `${files.length} it's.sql`
@@ -67,11 +71,11 @@ export async function dumpToFolder(
           .join(''),
       )
     }
-    if (!(await dump.unchanged(section.unit))) throw new Error(`${section.id} is not what it was`)
+    if ((await dump.shape(section.unit)) !== shape) throw new Error(`${section.id} is not what it was`)
   }
   const order = path.join(folder, 'load.sql')
   fs.writeFileSync(order, dump.orderFile(files))
-  return { folder, order, dump: { lacks, sections } }
+  return { folder, order, dump: { lacks: dump.takeLacks(), sections } }
 }
 
 /** Dumped, and loaded by psql into a new database. What was dumped is gone after. */
@@ -79,7 +83,7 @@ export async function roundTrip(
   server: PostgresServer,
   from: string,
   to: string,
-  options: PostgresDumpOptions,
+  options: Options,
   create = `CREATE DATABASE ${to} TEMPLATE template0`,
 ): Promise<{ lacks: readonly unknown[]; sections: readonly Section[]; said: string }> {
   const target = { socket: server.socket, port: server.port, user: 'postgres', password: '', database: from }

@@ -38,7 +38,7 @@ describe.skipIf(!hasPostgres)('a database that is written to', () => {
       await using dump = await PostgresDump.open(target, { consistency: 'snapshot' })
       const before = moved
       const sums: number[] = []
-      for (const section of (await dump.sections()).sections.filter(({ kind }) => kind === 'rows')) {
+      for (const section of (await dump.sections()).filter(({ kind }) => kind === 'rows')) {
         const rows = rowsIn(await blocksOf(dump, section))
         sums.push(rows.reduce((sum, row) => sum + Number(row.split('\t')[1]), 0))
         // Others go on meanwhile.
@@ -93,7 +93,7 @@ describe.skipIf(!hasPostgres)('what belongs to an extension', () => {
       INSERT INTO config VALUES (1), (2), (3); ALTER EXTENSION citext ADD TABLE config; ALTER EXTENSION citext ADD TABLE inner_one;
       UPDATE pg_extension SET extconfig = ARRAY['config'::regclass::oid], extcondition = ARRAY['WHERE k > 1'] WHERE extname = 'citext'`)
     await using dump = await PostgresDump.open({ ...target, database: 'extended' }, { consistency: 'snapshot' })
-    const rows = (await dump.sections()).sections.filter(({ kind }) => kind === 'rows')
+    const rows = (await dump.sections()).filter(({ kind }) => kind === 'rows')
     expect(rows.map(({ table, resumable }) => [table, resumable])).toEqual([['public.config', false]])
     const [config] = rows
     if (config === undefined) throw new Error('there is none')

@@ -10,7 +10,7 @@ import { keep, rowsIn, type Kept } from './postgres-fixture.ts'
 
 /** Text through blocks of `size`, in pieces of `piece`. */
 function packed(text: string, size: number, piece = text.length, leaveOut?: (text: Buffer) => boolean): Kept[] {
-  const blocks = new SqlBlocks({ lend: () => Buffer.alloc(size, 'x'), size, ...(leaveOut ? { leaveOut } : {}) })
+  const blocks = new SqlBlocks({ lend: () => Buffer.alloc(size, 'x'), ...(leaveOut ? { leaveOut } : {}) })
   const found: Kept[] = []
   const bytes = Buffer.from(text)
   for (let at = 0; at < bytes.length; at += piece)
@@ -111,7 +111,7 @@ const READING = readingOf({
 function rowBlocks(rows: readonly string[], size: number, lengths = rows.map((row) => row.length)): Kept[] {
   const header = Buffer.from('COPY "t" FROM stdin;\n')
   const markOf = (row: Buffer) => READING.markOf(row)
-  const blocks = new RowBlocks({ lend: () => Buffer.alloc(size, 'x'), size, header, table: 's.t', markOf, keyed: true })
+  const blocks = new RowBlocks({ lend: () => Buffer.alloc(size, 'x'), header, table: 's.t', markOf, keyed: true })
   const found: SqlBlock[] = []
   const fetch = (): void => {
     const block = blocks.fetch()

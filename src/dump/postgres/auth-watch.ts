@@ -40,7 +40,7 @@ export class AuthWatch implements AsyncDisposable {
     const there = net.connect(
       socket === undefined
         ? { port, host: hostOf(target), allowHalfOpen: true }
-        : { path: socketPath(socket, port), allowHalfOpen: true },
+        : { path: socketPath(hostOf(target), port), allowHalfOpen: true },
     )
     const end = (): void => {
       program.destroy()

@@ -15,6 +15,8 @@ export interface Relation {
   readonly kind: RelationKind
   /** What the server estimates; never relied upon. */
   readonly rows: number
+  /** Bytes, as told when it was analysed last. */
+  readonly bytes: number
   /**
    * Which rows are the user's own: `''`, all of them; of an extension's table what it says itself (`WHERE …`); null:
    * the relation belongs to an extension and is made by it.
@@ -42,9 +44,9 @@ export const USERS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 export async function readRelations(session: PostgresSession): Promise<Relation[]> {
   const rows = await session.facts(`
     SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, c.reltuples::pg_catalog.int8 AS rows,
-           c.relpages AS pages, e.oid AS extension, pg_catalog.array_position(e.extconfig, c.oid) AS config,
+           c.relpages AS pages, (c.relpages + COALESCE(w.relpages, 0)) * pg_catalog.current_setting('block_size')::pg_catalog.int8 AS bytes, e.oid AS extension, pg_catalog.array_position(e.extconfig, c.oid) AS config,
            e.extcondition[pg_catalog.array_position(e.extconfig, c.oid)] AS condition, o.refobjid AS owner
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_class w ON w.oid = c.reltoastrelid
       LEFT JOIN pg_depend d ON d.classid = 'pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e'
       LEFT JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::pg_catalog.regclass
       LEFT JOIN pg_depend o ON c.relkind = 'S' AND o.classid = 'pg_class'::pg_catalog.regclass AND o.objid = c.oid
@@ -68,6 +70,7 @@ function relationOf(row: Facts, keys: ReadonlyMap<string, readonly KeyColumn[]>)
     kind: KINDS[textOf(row, 'kind')] ?? 'table',
     // A table that was never analysed has no estimate: so many rows to a page.
     rows: Math.max(Number(row['rows'] ?? 0), 0) || Number(row['pages'] ?? 0) * 50,
+    bytes: Number(row['bytes'] ?? 0),
     condition,
     // What an extension says about its rows cannot be put together with a place to go on from.
     key: condition === '' ? (keys.get(oid) ?? null) : null,

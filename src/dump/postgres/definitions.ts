@@ -12,20 +12,19 @@ export interface DefinitionsOrder {
   readonly snapshot: string | null
   readonly program: PgDump
   readonly lend: () => Buffer
-  readonly size: number
 }
 
 export { findPgDump }
 
 /** Definitions in the vendor's own words. */
 export async function* definitionBlocks(order: DefinitionsOrder): AsyncGenerator<SqlBlock, void, undefined> {
-  const { part, session, target, selection, snapshot, program, lend, size } = order
+  const { part, session, target, selection, snapshot, program, lend } = order
   const ends = selection.cutKeys.map((sql) => Buffer.from(sql))
   const leaveOut = (text: Buffer): boolean => {
     const length = text.findLastIndex((c) => c !== 0x0a) + 1
     return ends.some((end) => text.subarray(Math.max(length - end.length, 0), length).equals(end))
   }
-  const blocks = new SqlBlocks({ lend, size, ...(ends.length === 0 ? {} : { leaveOut }) })
+  const blocks = new SqlBlocks({ lend, ...(ends.length === 0 ? {} : { leaveOut }) })
   const output = runPgDump(program, target, {
     section: part === 'before' ? 'pre-data' : 'post-data',
     snapshot,
@@ -41,9 +40,8 @@ export async function* definitionBlocks(order: DefinitionsOrder): AsyncGenerator
 export function* statementBlocks(
   statements: Iterable<string>,
   lend: () => Buffer,
-  size: number,
 ): Generator<SqlBlock, void, undefined> {
-  const blocks = new SqlBlocks({ lend, size })
+  const blocks = new SqlBlocks({ lend })
   for (const statement of statements) yield* blocks.add(Buffer.from(`${statement}\n\n\n`))
   const last = blocks.end()
   if (last !== null) yield last

@@ -1,13 +1,5 @@
 import { BackupError } from '../../lib/errors.ts'
-import {
-  SQL_BLOCK,
-  type Consistency,
-  type Lack,
-  type RowMark,
-  type Section,
-  type SqlBlock,
-  type SqlDump,
-} from '../sql-dump.ts'
+import { type Consistency, type Lack, type RowMark, type Section, type SqlBlock, type SqlDump } from '../sql-dump.ts'
 import { definitionsDigest, readRelations, tableState, type Relation, type TableState } from './catalogue.ts'
 import { definitionBlocks, findPgDump, statementBlocks } from './definitions.ts'
 import { readingOf } from './keyset.ts'
@@ -27,16 +19,15 @@ export interface PostgresDumpOptions extends Choice {
    * otherwise. Where they do not lie in that order, reading without it costs the server a third.
    */
   readonly inOrder?: boolean
-  /** Bytes of a block; for tests. */
-  readonly blockSize?: number
   /** How long a table may be locked by others before the wait is given up. */
   readonly lockMs?: number
   /** Whether pg_dump is used where it is at hand and new enough. */
   readonly pgDump?: boolean
 }
 
-const DEFINITIONS = 'definitions'
-const SEQUENCES = 'sequences'
+const BEFORE = 'definitions:before'
+const SEQUENCES = 'definitions:sequences'
+const AFTER = 'definitions:after'
 const LOCK_MS = 60_000
 
 /** A PostgreSQL database as SQL text that psql loads. */
@@ -49,12 +40,16 @@ export class PostgresDump implements SqlDump {
   readonly postamble = POSTAMBLE
   readonly #target: PostgresTarget
   readonly #options: PostgresDumpOptions
-  readonly #size: number
   readonly #program: PgDump | null
   readonly #snapshot: Snapshot | null
   #session: PostgresSession
   #selection: Selection | null = null
-  readonly #digests = new Map<string, string>()
+  /**
+   * Definitions stand in one stretch for all tables, so all of it is one unit: once a table is another one, so are the
+   * definitions that its rows were to be loaded into.
+   */
+  readonly #unit: string
+  #lacks: Lack[] | null = null
 
   private constructor(
     target: PostgresTarget,
@@ -66,7 +61,7 @@ export class PostgresDump implements SqlDump {
     this.#options = options
     this.#session = session
     this.#snapshot = snapshot
-    this.#size = options.blockSize ?? SQL_BLOCK
+    this.#unit = `database:${target.database}`
     this.#program = options.pgDump === false ? null : findPgDump(session.version)
     this.server = `PostgreSQL ${session.versionText}`
     this.consistency = options.consistency
@@ -86,23 +81,23 @@ export class PostgresDump implements SqlDump {
     }
   }
 
-  async sections(): Promise<{ readonly sections: readonly Section[]; readonly lacks: readonly Lack[] }> {
+  async sections(): Promise<readonly Section[]> {
     this.#selection = null
-    const { tables, sequences, lacks } = await this.#selected()
-    const definitions = { kind: 'definitions', table: null, estimate: 0, resumable: false } as const
-    const rows = tables.map((table): Section => ({
-      id: unitOf(table),
-      kind: 'rows',
-      unit: unitOf(table),
-      table: table.shown,
-      estimate: table.rows,
-      resumable: this.#keyOf(table) !== null,
-    }))
-    const sections: Section[] = [{ id: 'definitions:before', unit: DEFINITIONS, ...definitions }, ...rows]
-    if (sequences.length > 0) sections.push({ id: 'definitions:sequences', unit: SEQUENCES, ...definitions })
-    sections.push({ id: 'definitions:after', unit: DEFINITIONS, ...definitions })
-    const more = this.#program === null ? await uncovered(this.#session) : []
-    return { sections, lacks: [...lacks, ...more] }
+    const { tables, sequences } = await this.#selected()
+    const unit = this.#unit
+    const definitions = { kind: 'definitions', unit, table: null, estimate: 0, bytes: 0, resumable: false } as const
+    const rows = tables.map((table): Section => {
+      const resumable = this.#keyOf(table) !== null
+      const { shown, rows: estimate, bytes } = table
+      return { id: idOf(table), kind: 'rows', unit, table: shown, estimate, bytes, resumable }
+    })
+    const between = sequences.length === 0 ? [] : [{ id: SEQUENCES, ...definitions }]
+    return [{ id: BEFORE, ...definitions }, ...rows, ...between, { id: AFTER, ...definitions }]
+  }
+
+  /** Told once: they are those of the whole database. */
+  takeLacks(): readonly Lack[] {
+    return this.#lacks?.splice(0) ?? []
   }
 
   async *read(section: Section, after: RowMark | null, lend: () => Buffer): AsyncGenerator<SqlBlock, void, undefined> {
@@ -125,24 +120,22 @@ export class PostgresDump implements SqlDump {
   ): AsyncGenerator<SqlBlock, void, undefined> {
     const selection = await this.#selected()
     if (section.kind === 'rows') {
-      const table = selection.tables.find((one) => unitOf(one) === section.unit)
+      const table = selection.tables.find((one) => idOf(one) === section.id)
       if (table === undefined) throw gone(section.table ?? section.id)
       yield* this.#rows(session, table, after, lend)
       return
     }
-    if (section.unit === SEQUENCES) {
-      yield* statementBlocks(await sequenceValues(session, selection.sequences), lend, this.#size)
+    if (section.id === SEQUENCES) {
+      yield* statementBlocks(await sequenceValues(session, selection.sequences), lend)
       return
     }
-    const part = section.id === 'definitions:before' ? 'before' : 'after'
-    this.#remember(DEFINITIONS, await definitionsDigest(session), part === 'before')
+    const part = section.id === BEFORE ? 'before' : 'after'
     if (this.#program === null) {
-      yield* statementBlocks((await ownDefinitions(session, selection))[part], lend, this.#size)
+      yield* statementBlocks((await ownDefinitions(session, selection))[part], lend)
       return
     }
-    const snapshot = this.#snapshot?.id ?? null
-    const [target, program, size] = [this.#target, this.#program, this.#size]
-    yield* definitionBlocks({ part, session, target, selection, snapshot, program, lend, size })
+    const [target, program, snapshot] = [this.#target, this.#program, this.#snapshot?.id ?? null]
+    yield* definitionBlocks({ part, session, target, selection, snapshot, program, lend })
   }
 
   async *#rows(
@@ -155,7 +148,6 @@ export class PostgresDump implements SqlDump {
     if (this.#snapshot === null) await withLockOn(session, table, this.#options.lockMs ?? LOCK_MS)
     const state = await tableState(session, table)
     if (state === null) throw gone(table.shown)
-    this.#remember(unitOf(table), state.digest, after === null)
     yield* this.#copy(session, table, state, after, lend)
     if (this.#snapshot === null) await session.run('COMMIT')
   }
@@ -172,7 +164,6 @@ export class PostgresDump implements SqlDump {
     const reading = readingOf({ schema, table: name, columns, key, condition: condition ?? '', digest })
     const blocks = new RowBlocks({
       lend,
-      size: this.#size,
       header: Buffer.from(reading.header),
       table: table.shown,
       markOf: (row) => reading.markOf(row),
@@ -189,13 +180,10 @@ export class PostgresDump implements SqlDump {
     if (last !== null) yield last
   }
 
-  async unchanged(unit: string): Promise<boolean> {
-    const session = await this.#connected()
-    const known = this.#digests.get(unit)
-    if (known === undefined || unit === SEQUENCES) return true
-    if (unit === DEFINITIONS) return known === (await definitionsDigest(session))
-    const table = (await this.#selected()).tables.find((one) => unitOf(one) === unit)
-    return table !== undefined && known === (await tableState(session, table))?.digest
+  /** Of all definitions. What rows are emptied or swapped in the middle of a table is told by their mark. */
+  async shape(unit: string): Promise<string> {
+    if (unit !== this.#unit) throw new RangeError(`there is no unit ${unit}`)
+    return definitionsDigest(await this.#connected())
   }
 
   orderFile(files: readonly string[]): string {
@@ -209,11 +197,6 @@ export class PostgresDump implements SqlDump {
 
   #keyOf({ key }: Relation): Relation['key'] {
     return this.#options.inOrder === false ? null : key
-  }
-
-  /** As it is where its reading begins, for the first time or again. */
-  #remember(unit: string, digest: string, begins: boolean): void {
-    if (begins || !this.#digests.has(unit)) this.#digests.set(unit, digest)
   }
 
   /** One that was left in the middle of a section is gone: another one takes its place. */
@@ -231,11 +214,12 @@ export class PostgresDump implements SqlDump {
   async #selected(): Promise<Selection> {
     const session = await this.#connected()
     this.#selection ??= await select(session, await readRelations(session), this.#options)
+    this.#lacks ??= [...this.#selection.lacks, ...(this.#program === null ? await uncovered(session) : [])]
     return this.#selection
   }
 }
 
-const unitOf = ({ shown }: Relation): string => `rows:${shown}`
+const idOf = ({ shown }: Relation): string => `rows:${shown}`
 
 const gone = (table: string): BackupError =>
   new BackupError('SOURCE_CHANGED', `the table ${table} is there no more`, { retry: 'later' })

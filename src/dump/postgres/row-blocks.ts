@@ -13,8 +13,6 @@ const HEAD = 16 << 10
 
 export interface RowBlocksOptions {
   readonly lend: () => Buffer
-  /** Bytes of a block. */
-  readonly size: number
   /** `COPY … FROM stdin;` with its line end. */
   readonly header: Buffer
   /** For messages. */
@@ -59,7 +57,7 @@ export class RowBlocks implements RowTaker<SqlBlock> {
 
   begin(length: number): boolean {
     if (this.#ready !== null) return false
-    const { header, size, table } = this.#o
+    const { header, table } = this.#o
     if (length > LONGEST_ROW) {
       const what = `a row of ${table} has ${length} bytes, the longest that is taken has ${LONGEST_ROW}`
       throw new BackupError('LIMIT_EXCEEDED', what, { hint: 'Leave the table out, or dump it by itself with pg_dump.' })
@@ -67,13 +65,14 @@ export class RowBlocks implements RowTaker<SqlBlock> {
     if (length === 0) throw broken(table)
     const memory = this.#lent()
     const needed = (this.#open ? 0 : header.length) + length + END.length
-    const fits = this.#used + needed <= size
+    const fits = this.#used + needed <= memory.length
     if (!fits && this.#used > 0) {
       this.#close()
       return false
     }
     if (!this.#open) this.#used += header.copy(memory, this.#used)
-    if (this.#used >= size) throw new RangeError(`a block of ${size} bytes cannot hold the columns of ${table}`)
+    if (this.#used >= memory.length)
+      throw new RangeError(`a block of ${memory.length} bytes cannot hold the columns of ${table}`)
     this.#open = true
     this.#spanning = !fits
     this.#headLength = 0
@@ -104,7 +103,7 @@ export class RowBlocks implements RowTaker<SqlBlock> {
 
   #takeLong(chunk: Buffer, from: number, to: number): number {
     const memory = this.#lent()
-    const until = Math.min(to, from + this.#o.size - this.#used)
+    const until = Math.min(to, from + memory.length - this.#used)
     this.#headLength += chunk.copy(this.#head, this.#headLength, from, until)
     if (this.#headLength > 1 && this.#head[0] === BACKSLASH && this.#head[1] === POINT) throw broken(this.#o.table)
     this.#used += chunk.copy(memory, this.#used, from, until)
@@ -112,14 +111,14 @@ export class RowBlocks implements RowTaker<SqlBlock> {
     if (this.#left === 0) {
       this.#rows++
       this.total++
-      const room = this.#o.size - this.#used
+      const room = memory.length - this.#used
       if (room >= END.length) return until
       // What ends the rows is cut as well: the next block begins with the rest of it.
       this.#used += END.copy(memory, this.#used, 0, room)
       this.#carry = END.length - room
       this.#open = false
     }
-    if (this.#used === this.#o.size) this.#emit(false, null)
+    if (this.#used === memory.length) this.#emit(false, null)
     return until
   }
 
@@ -151,7 +150,7 @@ export class RowBlocks implements RowTaker<SqlBlock> {
     const memory = this.#lent()
     const mark = this.#o.keyed ? this.#o.markOf(this.#lastRow(memory)) : null
     if (this.#open) this.#used += END.copy(memory, this.#used)
-    const { size } = this.#o
+    const size = memory.length
     if (this.#used < size) {
       memory.fill(SPACE, this.#used, size - 1)
       memory[size - 1] = NEWLINE

@@ -46,7 +46,10 @@ export async function select(
   const unwanted = (one: Relation): boolean =>
     named(exclude, one) || (wanted !== null && isTable(one) && !wanted.has(one.oid))
   const out = new Set(own.filter(unwanted).map(({ oid }) => oid))
-  const lacks: Lack[] = []
+  // A name in the profile that fits nothing is most likely misspelt.
+  const unknown = [...(include ?? []), ...structureOnly].filter((name) => !own.some((one) => named([name], one)))
+  const why = 'the profile names it, and it is not there'
+  const lacks: Lack[] = unknown.map((name) => ({ kind: 'table', name, why }))
   for (const view of await dependants(session, out)) {
     const found = own.find(({ oid }) => oid === view)
     if (found === undefined || out.has(view)) continue

@@ -6,8 +6,6 @@ const NEWLINE = 0x0a
 
 export interface SqlBlocksOptions {
   readonly lend: () => Buffer
-  /** Bytes of a block. */
-  readonly size: number
   /** Whether a statement, the last one of this text, is left out. */
   readonly leaveOut?: (text: Buffer) => boolean
 }
@@ -66,11 +64,11 @@ export class SqlBlocks {
   *#append(chunk: Buffer, start: number, end: number): Generator<SqlBlock, void, undefined> {
     for (let from = start; from < end;) {
       const memory = this.#lent()
-      if (this.#used === this.#o.size) {
+      if (this.#used === memory.length) {
         yield this.#full(memory)
         continue
       }
-      const until = Math.min(end, from + this.#o.size - this.#used)
+      const until = Math.min(end, from + memory.length - this.#used)
       this.#used += chunk.copy(memory, this.#used, from, until)
       from = until
     }
@@ -86,7 +84,7 @@ export class SqlBlocks {
 
   /** The block goes; what of it is no whole statement yet begins the next one. */
   #full(memory: Buffer): SqlBlock {
-    const { size } = this.#o
+    const size = memory.length
     const safe = this.#whole > 0
     this.#rest = Buffer.from(memory.subarray(safe ? this.#whole : size, size))
     if (this.#rest.length > 0) {

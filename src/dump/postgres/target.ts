@@ -7,7 +7,7 @@ export interface PostgresTarget {
   /** Name or address; or `socket`. */
   readonly host?: string
   readonly port?: number
-  /** Absolute path of the folder its socket lies in; `port` is part of the socket's name. */
+  /** Absolute path of its socket (`/run/postgresql/.s.PGSQL.5432`), or of the folder that lies in: `port` tells which one. */
   readonly socket?: string
   readonly user: string
   readonly password: string
@@ -36,8 +36,13 @@ export function checkTarget({ host, socket, port, user, password, database, tls:
   if (secure !== undefined) throw wrong('a server is asked over its socket without TLS')
 }
 
-export const hostOf = ({ host, socket }: PostgresTarget): string => socket ?? host ?? 'localhost'
-export const portOf = ({ port }: PostgresTarget): number => port ?? 5432
+const SOCKET = /^(.*)\/\.s\.PGSQL\.(\d{1,5})$/
+
+/** The folder of its socket, or its name. */
+export const hostOf = ({ host, socket }: PostgresTarget): string =>
+  socket === undefined ? (host ?? 'localhost') : SOCKET.exec(socket)?.[1] || socket
+export const portOf = ({ port, socket }: PostgresTarget): number =>
+  port ?? Number(SOCKET.exec(socket ?? '')?.[2] ?? 5432)
 
 /** For the driver: everything it would look up in the environment or in files otherwise is said here. */
 export function configOf(target: PostgresTarget, connectMs: number): ClientConfig {
