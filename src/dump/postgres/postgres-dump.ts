@@ -82,7 +82,6 @@ export class PostgresDump implements SqlDump {
   }
 
   async sections(): Promise<readonly Section[]> {
-    this.#selection = null
     const { tables, sequences } = await this.#selected()
     const unit = this.#unit
     const definitions = { kind: 'definitions', unit, table: null, estimate: 0, bytes: 0, resumable: false } as const
@@ -211,9 +210,11 @@ export class PostgresDump implements SqlDump {
     return this.#session
   }
 
+  /** As it was when it was asked first: later, rows may be on their way over the connection. */
   async #selected(): Promise<Selection> {
+    if (this.#selection !== null) return this.#selection
     const session = await this.#connected()
-    this.#selection ??= await select(session, await readRelations(session), this.#options)
+    this.#selection = await select(session, await readRelations(session), this.#options)
     this.#lacks ??= [...this.#selection.lacks, ...(this.#program === null ? await uncovered(session) : [])]
     return this.#selection
   }
