@@ -1,4 +1,5 @@
 import { jpa } from './jpa.ts'
+import { mariadb } from './mariadb.ts'
 import type { Row } from './report.ts'
 import { browse, list } from './lists.ts'
 import { sqlite } from './sqlite.ts'
@@ -31,5 +32,6 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
   list: { about: 'a page of 10,000 backups', run: list },
   browse: { about: 'the first page of 1,000,000 entries', run: browse },
   sqlite: { about: 'copy of a database against sqlite3', run: sqlite },
+  mariadb: { about: 'a database of MariaDB against mariadb-dump and gzip', run: mariadb },
   restore: { about: 'restore against unzip', run: restore },
 }

@@ -16,6 +16,13 @@ function readProc(name: string): string {
   }
 }
 
+/** User and system time of a process so far. Seconds; clock ticks are hundredths on Linux. */
+export function cpuOf(pid: number): number {
+  const stat = readProc(`${pid}/stat`)
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
 /**
  * The process and all its descendants. Left out is a child that has not become a program of its own yet: between fork
  * and exec it has its parent's command line, and its parent's memory, which would count twice.

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isTransactional, readCatalogue } from '../../src/dump/mysql/catalogue.ts'
 import { readingOf } from '../../src/dump/mysql/keyset.ts'
 import type { RowMark } from '../../src/dump/sql-dump.ts'
-import type { RawRow } from '../../src/dump/mysql/incoming-rows.ts'
+import type { RawRow } from '../../src/dump/mysql/raw-row.ts'
 import { MysqlSession, type MysqlTarget } from '../../src/dump/mysql/session.ts'
 import { seeded } from '../helpers/random.ts'
 import { hasMariadb, startMariadb, type MariadbServer } from '../servers/mariadb.ts'
@@ -37,7 +37,7 @@ async function inPieces(name: string, size: number, between: () => Promise<void>
     const reading = readingOf({ database: 'shop', table: name, ...(await tableOf(session, name)) })
     let count = 0
     for await (const row of rowsOf(session, reading.select(mark))) {
-      seen.push(textOf(row.slice(0, reading.columns.length)))
+      seen.push(textOf(row.values().slice(0, reading.columns.length)))
       mark = JSON.parse(JSON.stringify(reading.markOf(row))) as RowMark | null
       if (++count === size) break
     }
@@ -50,13 +50,14 @@ async function* rowsOf(session: MysqlSession, sql: string): AsyncGenerator<RawRo
   for await (const rows of session.rows(sql)) yield* rows
 }
 
-const textOf = (row: RawRow): string => row.map((value) => value?.toString('hex') ?? 'null').join(' ')
+const textOf = (row: readonly (Buffer | null)[]): string =>
+  row.map((value) => value?.toString('hex') ?? 'null').join(' ')
 
 async function all(name: string): Promise<string[]> {
   await using session = await MysqlSession.open(target)
   const reading = readingOf({ database: 'shop', table: name, ...(await tableOf(session, name)), key: null })
   const rows: string[] = []
-  for await (const row of rowsOf(session, reading.select(null))) rows.push(textOf(row))
+  for await (const row of rowsOf(session, reading.select(null))) rows.push(textOf(row.values()))
   return rows
 }
 

@@ -54,7 +54,7 @@ async function insertOf(database: string, table: string): Promise<Buffer> {
     for (const [j, value] of row.entries()) {
       if (j > 0) to.ascii(',')
       if (value === null) to.null()
-      else columns[j]?.write(to, value)
+      else columns[j]?.write(to, value, 0, value.length)
     }
     to.ascii(')')
   }

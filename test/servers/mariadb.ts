@@ -9,6 +9,7 @@ import mysql from 'mysql2/promise'
 export interface MariadbServer extends AsyncDisposable {
   readonly socket: string
   readonly port: number
+  readonly pid: number
   readonly root: mysql.Connection
   /** As a user would: the vendor's client, SQL on its standard input, and comments kept. Its exit code and what it says. */
   client(database: string, sql: Uint8Array, cwd?: string): { status: number | null; stderr: string }
@@ -59,6 +60,7 @@ export async function startMariadb(options: readonly string[] = []): Promise<Mar
   return {
     socket,
     port,
+    pid: child.pid ?? 0,
     root,
     client(database, sql, cwd) {
       const args = [

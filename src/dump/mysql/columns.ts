@@ -17,7 +17,8 @@ export interface ColumnPlan {
   readonly name: string
   /** What stands in the list of SELECT. */
   readonly select: string
-  readonly write: (to: SqlText, value: Uint8Array) => void
+  /** Writes the bytes of a value, which lie among others. */
+  readonly write: (to: SqlText, bytes: Buffer, from: number, end: number) => void
 }
 
 /** Digits, exactly as the server sends them. */
@@ -31,15 +32,16 @@ const TEXTS: ReadonlySet<string> = new Set(['date', 'datetime', 'timestamp', 'ti
 /** Whose bytes are what a connection in utf8mb4 sends for the same characters. */
 const UTF8: ReadonlySet<string> = new Set(['utf8mb4', 'utf8mb3', 'utf8', 'ascii'])
 
-const raw = (to: SqlText, value: Uint8Array): void => to.raw(value)
+type Write = ColumnPlan['write']
+const raw: Write = (to, bytes, from, end) => to.raw(bytes, from, end)
 /** With an exponent, so that it is read as a DOUBLE: `-0` would be the integer 0. */
-const real = (to: SqlText, value: Uint8Array): void => {
-  to.raw(value)
-  if (!value.includes(0x65)) to.ascii('e0')
+const real: Write = (to, bytes, from, end) => {
+  to.raw(bytes, from, end)
+  if (!bytes.subarray(from, end).includes(0x65)) to.ascii('e0')
 }
-const text = (to: SqlText, value: Uint8Array): void => to.text(value)
+const text: Write = (to, bytes, from, end) => to.text(bytes, from, end)
 /** Bytes as they are: literals of no character set. */
-export const hex = (to: SqlText, value: Uint8Array): void => to.hex(value)
+export const hex: Write = (to, bytes, from, end) => to.hex(bytes, from, end)
 
 /** Whether the server computes it: then it is not inserted. */
 export function isGenerated({ extra }: ColumnFacts): boolean {

@@ -1,7 +1,7 @@
 import { hex, planColumns, type ColumnFacts, type ColumnPlan } from './columns.ts'
 import { identifier, qualified } from './identifier.ts'
 import type { RowMark } from '../sql-dump.ts'
-import type { RawRow } from './incoming-rows.ts'
+import type { RawRow } from './raw-row.ts'
 import { SqlText } from './sql-text.ts'
 
 export interface RowReading {
@@ -37,11 +37,12 @@ export function readingOf({ database, table, columns, key }: Reading): RowReadin
     select: (mark) => `${from}${mark === null ? '' : ` WHERE ${after(keys, mark)}`}${order}`,
     markOf: (row) => {
       if (keys.length === 0) return null
+      const values = row.values()
       return keys.map(({ write }, i) => {
-        const value = row[plans.length + i]
+        const value = values[plans.length + i]
         if (value === null || value === undefined) throw new RangeError(`a key of ${table} is NULL`)
         scratch.clear()
-        write(scratch, value)
+        write(scratch, value, 0, value.length)
         return scratch.bytes.toString('utf8')
       })
     },

@@ -1,8 +1,7 @@
-import { BackupError } from '../../lib/errors.ts'
-import { LONGEST_ROW, type RowMark, type SqlBlock } from '../sql-dump.ts'
+import type { RowMark, SqlBlock } from '../sql-dump.ts'
 import { identifier } from './identifier.ts'
 import type { RowReading } from './keyset.ts'
-import type { RawRow } from './incoming-rows.ts'
+import type { RawRow, Span } from './raw-row.ts'
 import { SqlText } from './sql-text.ts'
 
 /**
@@ -13,6 +12,9 @@ const STATEMENT = 480 << 10
 const END = ';\n'
 const NEXT = ',\n'
 const SPACE = 0x20
+const OPEN = 0x28
+const CLOSE = 0x29
+const COMMA = 0x2c
 const LINE_END = 0x0a
 
 /** Rows as INSERT statements, cut into blocks. */
@@ -68,10 +70,10 @@ function fillUp(memory: Buffer, from: number): void {
 
 /** Gathers rows until a block is full. */
 class Filler {
-  readonly #table: string
   readonly #reading: RowReading
-  readonly #head: string
+  readonly #head: Buffer
   readonly #text = new SqlText()
+  readonly #span: Span = { from: 0, end: 0 }
   /** Rows in the block. */
   rows = 0
   #last: RawRow | null = null
@@ -81,18 +83,15 @@ class Filler {
   #waiting: { readonly row: RawRow; readonly bytes: Buffer } | null = null
 
   constructor(table: string, reading: RowReading) {
-    this.#table = table
     this.#reading = reading
     const columns = reading.columns.map(({ name }) => identifier(name)).join(', ')
-    this.#head = `INSERT INTO ${identifier(table)} (${columns}) VALUES\n`
+    this.#head = Buffer.from(`INSERT INTO ${identifier(table)} (${columns}) VALUES\n`)
   }
 
   /** False: with it, the block would be longer than `room`; it waits for `again` or `long`. */
   add(row: RawRow, room: number): boolean {
     const text = this.#text
     const before = text.length
-    const size = row.reduce((sum, value) => sum + (value?.length ?? 0), 0)
-    if (size > LONGEST_ROW) throw this.#tooLong(size)
     this.#separate()
     const begin = text.length
     this.#write(row)
@@ -139,7 +138,7 @@ class Filler {
     const { row, bytes } = this.#waiting
     this.#waiting = null
     this.#clear()
-    return { bytes: Buffer.concat([Buffer.from(this.#head), bytes, Buffer.from(END)]), mark: this.#reading.markOf(row) }
+    return { bytes: Buffer.concat([this.#head, bytes, Buffer.from(END)]), mark: this.#reading.markOf(row) }
   }
 
   /** What stands between this row and the one before. */
@@ -148,20 +147,23 @@ class Filler {
     if (text.length > 0 && text.length - this.#statement < STATEMENT) return text.ascii(NEXT)
     if (text.length > 0) text.ascii(END)
     this.#statement = text.length
-    text.raw(Buffer.from(this.#head))
+    text.raw(this.#head)
   }
 
   #write(row: RawRow): void {
     const text = this.#text
+    const span = this.#span
     const { columns } = this.#reading
+    span.end = row.from
     for (let i = 0; i < columns.length; i++) {
-      text.ascii(i === 0 ? '(' : ',')
-      const value = row[i] ?? null
-      if (value === null) text.null()
-      else columns[i]?.write(text, value)
+      text.byte(i === 0 ? OPEN : COMMA)
+      row.span(span.end, span)
+      if (span.from < 0) text.null()
+      else columns[i]?.write(text, row.bytes, span.from, span.end)
     }
     // A table may have nothing but columns that the server computes.
-    text.ascii(columns.length === 0 ? '()' : ')')
+    if (columns.length === 0) text.byte(OPEN)
+    text.byte(CLOSE)
   }
 
   #clear(): void {
@@ -169,12 +171,5 @@ class Filler {
     this.#statement = 0
     this.rows = 0
     this.#last = null
-  }
-
-  #tooLong(size: number): BackupError {
-    const mib = Math.ceil(size / (1 << 20))
-    return new BackupError('DATABASE_FAILED', `a row of ${this.#table} is ${mib} MiB long`, {
-      hint: `Rows of more than ${LONGEST_ROW >> 20} MiB cannot be read in bounded memory: leave the table out, or keep such values as files.`,
-    })
   }
 }

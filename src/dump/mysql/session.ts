@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import mysql, { type Connection, type ConnectionOptions, type RowDataPacket } from 'mysql2'
 import { databaseError } from './errors.ts'
-import { IncomingRows, type RawRow } from './incoming-rows.ts'
+import { IncomingRows } from './incoming-rows.ts'
+import type { RawRow } from './raw-row.ts'
 
 /** Where a server is and who asks. */
 export interface MysqlTarget {

@@ -49,42 +49,50 @@ export class SqlText {
     this.#room(text.length)
     this.#length += this.#bytes.write(text, this.#length, 'latin1')
   }
+  /** One sign of ASCII, as it is. */
+  byte(code: number): void {
+    this.#room(1)
+    this.#bytes[this.#length++] = code
+  }
   /** As it is. */
-  raw(bytes: Uint8Array): void {
-    this.#room(bytes.length)
-    this.#bytes.set(bytes, this.#length)
-    this.#length += bytes.length
+  raw(bytes: Buffer, from = 0, end = bytes.length): void {
+    this.#room(end - from)
+    this.#length += bytes.copy(this.#bytes, this.#length, from, end)
   }
   null(): void {
     this.raw(NUL_WORD)
   }
 
   /** A string literal where the bytes are valid UTF-8, else the same in hexadecimal. */
-  text(bytes: Uint8Array): void {
-    if (!isUtf8(bytes)) return this.hex(bytes)
-    this.#room(2 * bytes.length + 2)
+  text(bytes: Buffer, from = 0, end = bytes.length): void {
+    const begin = this.#length
+    this.#room(2 * (end - from) + 2)
     const to = this.#bytes
-    let at = this.#length
+    let at = begin
+    let high = 0
     to[at++] = 0x27
-    for (let i = 0; i < bytes.length; i++) {
+    for (let i = from; i < end; i++) {
       const byte = bytes[i] as number
       const escape = ESCAPES[byte] as number
+      high |= byte
       if (escape !== 0) to[at++] = 0x5c
       to[at++] = escape === 0 ? byte : escape
     }
     to[at++] = 0x27
+    // Most of what databases hold is ASCII: the others are looked at a second time.
+    if (high >= 0x80 && !isUtf8(bytes.subarray(from, end))) return this.hex(bytes, from, end)
     this.#length = at
   }
 
   /** `0x…`: bytes of no character set, which a column of any takes as they are. */
-  hex(bytes: Uint8Array): void {
-    if (bytes.length === 0) return this.ascii("''")
-    this.#room(2 * bytes.length + 2)
+  hex(bytes: Buffer, from = 0, end = bytes.length): void {
+    if (end === from) return this.ascii("''")
+    this.#room(2 * (end - from) + 2)
     const to = this.#bytes
     let at = this.#length
     to[at++] = 0x30
     to[at++] = 0x78
-    for (let i = 0; i < bytes.length; i++) {
+    for (let i = from; i < end; i++) {
       const byte = bytes[i] as number
       to[at++] = HEX[byte >> 4] as number
       to[at++] = HEX[byte & 15] as number
