@@ -4,7 +4,7 @@ import { realDisk } from './lib/disk.ts'
 import { targetOf } from './settings/database-target.ts'
 import { loadSettings } from './settings/settings.ts'
 import { MysqlDump } from './dump/mysql/dump.ts'
-import { BackupError } from './lib/errors.ts'
+import { PostgresDump } from './dump/postgres/postgres-dump.ts'
 
 /** Connects to the server of a database, as the settings of this moment and our environment say. */
 export async function openSqlDump(
@@ -14,6 +14,6 @@ export async function openSqlDump(
 ): Promise<SqlDump> {
   const { databaseServers } = loadSettings(realDisk, dataDir)
   const target = targetOf(realDisk, spec, databaseServers, process.env)
-  if (spec.type === 'mysql') return await MysqlDump.open(target, { ...spec.tables, consistency })
-  throw new BackupError('PROFILE_INVALID', `${spec.type} is not there yet`)
+  const options = { ...spec.tables, consistency }
+  return spec.type === 'mysql' ? await MysqlDump.open(target, options) : await PostgresDump.open(target, options)
 }

@@ -93,6 +93,47 @@ export function startProgram(path: string, args: readonly string[], options: Pro
   return { result, [Symbol.dispose]: kill }
 }
 
+export interface StreamingOptions {
+  /** Killed after this. Milliseconds. */
+  readonly timeoutMs: number
+  /** Beside the C locale; never shown to other accounts of the machine, as arguments are. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export interface StreamingProgram extends Disposable {
+  /** Its output as it comes; the program waits for whoever reads. Throws the system's error if it cannot be started. */
+  readonly output: AsyncIterable<Buffer>
+  /** After the output: exit code, null if it was killed; the beginning of what it said. */
+  readonly end: Promise<{ readonly code: number | null; readonly stderr: string }>
+}
+
+const MOST_SAID = 64 << 10
+
+/** The same for output of any length. Disposing kills it, with every program it started. */
+export function streamProgram(path: string, args: readonly string[], options: StreamingOptions): StreamingProgram {
+  const child = spawn(path, args, {
+    env: { ...ENVIRONMENT, ...options.env },
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const kill = (): void => {
+    killGroup(child)
+    child.stdout.destroy()
+  }
+  const timer = setTimeout(kill, options.timeoutMs)
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(0, MOST_SAID)))
+  const end = new Promise<{ code: number | null; stderr: string }>((resolve, reject) => {
+    child.once('error', (error) => {
+      child.stdout.destroy(error)
+      reject(error)
+    })
+    child.once('close', (code) => resolve({ code, stderr: said }))
+  }).finally(() => clearTimeout(timer))
+  end.catch(TOLD_LATER)
+  return { output: child.stdout, end, [Symbol.dispose]: kill }
+}
+
 const NOTHING = Buffer.alloc(0)
 const TOLD_LATER = (): string => 'told to whoever awaits the result'
 

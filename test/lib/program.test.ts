@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from 'vitest'
-import { runProgram, startProgram } from '../../src/lib/program.ts'
+import { runProgram, startProgram, streamProgram } from '../../src/lib/program.ts'
 import { temporaryFolder } from '../helpers/tree.ts'
 
 const folder = temporaryFolder()
@@ -60,4 +60,33 @@ test('disposing ends it', async () => {
   const running = startProgram('/bin/sh', ['-c', 'exec sleep 1000'], LIMITS)
   running[Symbol.dispose]()
   expect(await running.result).toMatchObject({ code: null })
+})
+
+test('as a stream: any length of output, at the pace of whoever reads it, and its end after it', async () => {
+  using running = streamProgram('/bin/sh', ['-c', 'head -c 3000000 /dev/zero; env >&2; exit 3'], {
+    timeoutMs: 20_000,
+    env: { ONLY: 'this' },
+  })
+  let length = 0
+  for await (const bytes of running.output) length += bytes.length
+  const { code, stderr } = await running.end
+  expect([length, code]).toEqual([3_000_000, 3])
+  expect(stderr).toContain('ONLY=this')
+  expect(stderr).not.toContain('HOME=')
+})
+
+test('as a stream: it ends when it is left, when its time is over, and not at all if there is none', async () => {
+  const endless = (timeoutMs: number) => streamProgram('/bin/sh', ['-c', 'while :; do echo x; done'], { timeoutMs })
+  const left = endless(20_000)
+  for await (const bytes of left.output) if (bytes.length > 0) break
+  left[Symbol.dispose]()
+  expect((await left.end).code).toBeNull()
+  using limited = endless(100)
+  await expect(limited.end).resolves.toMatchObject({ code: null })
+  using none = streamProgram('/nowhere/program', [], { timeoutMs: 1000 })
+  const read = async (): Promise<void> => {
+    for await (const bytes of none.output) expect(bytes).toBeNull()
+  }
+  await expect(read()).rejects.toMatchObject({ code: 'ENOENT' })
+  await expect(none.end).rejects.toMatchObject({ code: 'ENOENT' })
 })
