@@ -3,6 +3,20 @@
  * Each kind is a folder with the same roles (`mysql/`, `postgres/`).
  */
 
+/** Where a server is and who asks. */
+export interface ServerTarget {
+  /** Name or address; or `socket`. */
+  readonly host?: string
+  readonly port?: number
+  /** Absolute path of its socket on this machine; for PostgreSQL also of the folder that holds it. */
+  readonly socket?: string
+  readonly user: string
+  readonly password: string
+  readonly database: string
+  /** Absent: no TLS. `ca` in PEM; `name`: whom its certificate is for, where that is not the host. */
+  readonly tls?: { readonly ca?: string; readonly name?: string }
+}
+
 /** The row read last, by its key: plain JSON, so that it can wait in a work file. */
 export type RowMark = readonly string[]
 

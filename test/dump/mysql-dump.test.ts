@@ -147,6 +147,19 @@ describe.skipIf(!hasMariadb)('a MariaDB database as SQL', () => {
     }
   })
 
+  test('names tables that keep a history: what is current is read', async () => {
+    await server.root.query(`CREATE TABLE odd.kept (id INT PRIMARY KEY) WITH SYSTEM VERSIONING;
+      INSERT INTO odd.kept VALUES (1), (2); DELETE FROM odd.kept WHERE id = 1`)
+    await using dump = await MysqlDump.open(target, { consistency: 'table', include: ['kept'] })
+    expect(dump.takeLacks()).toMatchObject([
+      { kind: 'table', name: 'kept', why: expect.stringContaining('history') as string },
+    ])
+    const section = (await dump.sections())[1]
+    if (section === undefined) throw new Error('it has rows')
+    expect((await readSection(section, 'table', false)).rows).toBe(1)
+    await server.root.query('DROP TABLE odd.kept')
+  })
+
   test('refuses a row of more than 64 MiB by the name of its table', async () => {
     await server.root.query(
       'SET GLOBAL max_allowed_packet = 128 * 1024 * 1024; CREATE TABLE odd.huge (id INT PRIMARY KEY, b LONGBLOB)',

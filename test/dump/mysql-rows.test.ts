@@ -164,6 +164,13 @@ describe.skipIf(!hasMariadb)('what goes wrong has a code, a cause and a hint', (
     expect(rows).toBeLessThan(20_000)
   })
 
+  test('when a server answers without end: its connection is given up', async () => {
+    await using session = await MysqlSession.open(target)
+    const endless = "SELECT REPEAT('x', 1000000) AS a FROM seq_1_to_200"
+    await expect(session.facts(endless)).rejects.toMatchObject({ code: 'DATABASE_FAILED', retry: 'never' })
+    await expect(session.facts('SELECT 1')).rejects.toMatchObject({ code: 'UNREACHABLE' })
+  })
+
   test('when a server asks for a file of ours: nothing is sent', async () => {
     const sent: Buffer[] = []
     const hostile = net.createServer((socket) => {

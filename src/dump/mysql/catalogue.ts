@@ -4,6 +4,8 @@ import type { MysqlSession } from './session.ts'
 export interface TableFacts {
   readonly name: string
   readonly kind: 'table' | 'view' | 'sequence'
+  /** It keeps the rows that have been replaced, too (MariaDB, WITH SYSTEM VERSIONING). */
+  readonly versioned: boolean
   /** Lower case; null: none is told, as of a view that is broken. */
   readonly engine: string | null
   /** What the server estimates; never relied upon. */
@@ -31,6 +33,7 @@ export async function readCatalogue(session: MysqlSession, database: string): Pr
   return tables.map(({ name, type, engine, rowCount, bytes }) => ({
     name: name ?? '',
     kind: kindOf(type ?? ''),
+    versioned: /VERSIONED/i.test(type ?? ''),
     engine: engine?.toLowerCase() ?? null,
     rows: Number(rowCount ?? 0),
     bytes: Number(bytes ?? 0),

@@ -56,6 +56,7 @@ export class MysqlDump implements SqlDump {
       const all = await readCatalogue(session, target.database)
       dump.#tables = all.filter(({ name }) => dump.#isChosen(name))
       dump.#noteUnknown(all)
+      dump.#noteHistories()
     } catch (error) {
       await session[Symbol.asyncDispose]()
       throw error
@@ -180,6 +181,12 @@ export class MysqlDump implements SqlDump {
   #isChosen(name: string): boolean {
     const { include, exclude } = this.#options
     return (include === undefined || include.includes(name)) && exclude?.includes(name) !== true
+  }
+
+  #noteHistories(): void {
+    for (const { name, versioned } of this.#tables) {
+      if (versioned) this.#uncovered.push({ kind: 'table', name, why: 'its history is not read, only what is current' })
+    }
   }
 
   /** A name in the profile that fits nothing is most likely misspelt. */

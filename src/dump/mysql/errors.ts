@@ -40,6 +40,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ER_STATEMENT_TIMEOUT: { code: 'TIMED_OUT' },
   ER_QUERY_TIMEOUT: { code: 'TIMED_OUT' },
   PROTOCOL_CONNECTION_LOST: GONE,
+  ANSWER_TOO_LONG: { code: 'DATABASE_FAILED', hint: 'Is this a database server?', retry: 'never' },
   ROW_TOO_LONG: {
     code: 'DATABASE_FAILED',
     hint: 'It cannot be read in bounded memory: leave the table out, or keep such values as files.',

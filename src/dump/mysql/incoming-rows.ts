@@ -1,6 +1,7 @@
 import type { Connection } from 'mysql2'
 import { discarded } from '../../lib/scavenge.ts'
 import { LONGEST_ROW } from '../sql-dump.ts'
+import { socketOf } from './bounded-answer.ts'
 import { RawRow } from './raw-row.ts'
 
 /** Rows that lie ready at most: bytes, and rows of nearly nothing. */
@@ -64,7 +65,7 @@ export class IncomingRows implements Disposable {
   constructor(connection: Connection, sql: string) {
     this.#connection = connection
     connection.on('error', this.#lost).on('end', this.#lost)
-    this.#socket.prependListener('data', this.#count)
+    socketOf(connection).prependListener('data', this.#count)
     const query = connection.query({ sql, rowsAsArray: true, typeCast: false })
     keepWhole(query)
     query.on('result', (row: unknown) => {
@@ -97,13 +98,8 @@ export class IncomingRows implements Disposable {
 
   [Symbol.dispose](): void {
     this.#connection.off('error', this.#lost).off('end', this.#lost)
-    this.#socket.off('data', this.#count)
+    socketOf(this.#connection).off('data', this.#count)
     if (!this.#ended) this.#connection.destroy()
-  }
-
-  /** The driver's own; its types do not name it. */
-  get #socket(): NodeJS.EventEmitter {
-    return (this.#connection as unknown as { stream: NodeJS.EventEmitter }).stream
   }
 
   #take(row: RawRow): void {

@@ -1,23 +1,13 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import mysql, { type Connection, type ConnectionOptions, type RowDataPacket, type SslOptions } from 'mysql2'
+import type { ServerTarget } from '../sql-dump.ts'
+import { boundedAnswer } from './bounded-answer.ts'
 import { databaseError } from './errors.ts'
 import { IncomingRows } from './incoming-rows.ts'
 import type { RawRow } from './raw-row.ts'
 
-/** Where a server is and who asks. */
-export interface MysqlTarget {
-  /** Name or address; or `socket`. */
-  readonly host?: string
-  readonly port?: number
-  /** Absolute path of its socket on this machine. */
-  readonly socket?: string
-  readonly user: string
-  readonly password: string
-  readonly database: string
-  /** Absent: no TLS. `ca` in PEM; `name`: whom its certificate is for, where that is not the host. */
-  readonly tls?: { readonly ca?: string; readonly name?: string }
-}
+export type MysqlTarget = ServerTarget
 
 export interface ServerVersion {
   readonly vendor: 'mysql' | 'mariadb'
@@ -47,6 +37,8 @@ const PINS = [
 /** Limits on the time of a statement, where there are such: a query goes on between steps. */
 const NO_LIMIT = { mariadb: 'SET SESSION max_statement_time = 0', mysql: 'SET SESSION max_execution_time = 0' }
 
+const asText = (field: { string(encoding: 'utf8'): string | null }): string | null => field.string('utf8')
+
 /** One connection, pinned. */
 export class MysqlSession implements AsyncDisposable {
   readonly version: ServerVersion
@@ -69,10 +61,7 @@ export class MysqlSession implements AsyncDisposable {
     // What ends an idle connection is told by the next query; without a listener it would end the process.
     connection.on('error', () => {})
     try {
-      for (const sql of PINS) await connection.promise().query(sql)
-      const [rows] = await connection.promise().query<RowDataPacket[]>('SELECT VERSION() AS version')
-      const version = versionOf(String(rows[0]?.['version']))
-      await connection.promise().query(NO_LIMIT[version.vendor]).catch(unlessUnknown)
+      const version = await boundedAnswer(connection, () => pinned(connection))
       return new MysqlSession(connection, version)
     } catch (error) {
       connection.destroy()
@@ -83,11 +72,10 @@ export class MysqlSession implements AsyncDisposable {
   /** Small results, as text: names, definitions, counts. Values only as parameters. */
   async facts(sql: string, values: readonly (string | number)[] = []): Promise<Record<string, string | null>[]> {
     try {
-      const [rows] = await this.#connection.promise().query<RowDataPacket[]>({
-        sql,
-        values: [...values],
-        typeCast: (field) => field.string('utf8'),
-      })
+      const asked = { sql, values: [...values], typeCast: asText }
+      const [rows] = await boundedAnswer(this.#connection, () =>
+        this.#connection.promise().query<RowDataPacket[]>(asked),
+      )
       return rows as Record<string, string | null>[]
     } catch (error) {
       throw databaseError(error, 'the server could not be asked')
@@ -97,7 +85,7 @@ export class MysqlSession implements AsyncDisposable {
   /** Carries a statement out that gives no rows. */
   async run(sql: string): Promise<void> {
     try {
-      await this.#connection.promise().query(sql)
+      await boundedAnswer(this.#connection, () => this.#connection.promise().query(sql))
     } catch (error) {
       throw databaseError(error, 'the server refused a statement')
     }
@@ -158,6 +146,14 @@ function provenBy(name: string, { host = 'localhost', port = 3306, socket }: Mys
     return Object.assign(to.setNoDelay(true), { _host: name })
   }
   return { host: name, stream }
+}
+
+async function pinned(connection: Connection): Promise<ServerVersion> {
+  for (const sql of PINS) await connection.promise().query(sql)
+  const [rows] = await connection.promise().query<RowDataPacket[]>('SELECT VERSION() AS version')
+  const version = versionOf(String(rows[0]?.['version']))
+  await connection.promise().query(NO_LIMIT[version.vendor]).catch(unlessUnknown)
+  return version
 }
 
 /** An old server has no such variable, and no such limit. */

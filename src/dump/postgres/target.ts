@@ -1,20 +1,10 @@
 import tls from 'node:tls'
 import type { ClientConfig } from 'pg'
 import { BackupError } from '../../lib/errors.ts'
+import type { ServerTarget } from '../sql-dump.ts'
 
-/** Where a server is and who asks. */
-export interface PostgresTarget {
-  /** Name or address; or `socket`. */
-  readonly host?: string
-  readonly port?: number
-  /** Absolute path of its socket (`/run/postgresql/.s.PGSQL.5432`), or of the folder that lies in: `port` tells which one. */
-  readonly socket?: string
-  readonly user: string
-  readonly password: string
-  readonly database: string
-  /** Absent: no TLS. `ca` in PEM; `name`: whom its certificate is for, where that is not the host. */
-  readonly tls?: { readonly ca?: string; readonly name?: string }
-}
+/** `socket`: the path itself (`/run/postgresql/.s.PGSQL.5432`), or the folder it lies in: `port` tells which one. */
+export type PostgresTarget = ServerTarget
 
 /** A name or an address, and nothing that a client of the vendor's would take for more: no list, no path, no option. */
 const HOST = /^[A-Za-z0-9_:][A-Za-z0-9_.:%-]{0,254}$/
