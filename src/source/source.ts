@@ -123,7 +123,8 @@ export interface Entry {
  * stored, in whichever process; all blocks but the last one are as long as what `lend` lends.
  */
 export interface MadeContent {
-  blocks(lend: () => Buffer): AsyncGenerator<MadeBlock, void, undefined>
+  /** Null: nothing is ready yet; the step may end meanwhile. */
+  blocks(lend: () => Buffer): AsyncGenerator<MadeBlock | null, void, undefined>
 }
 
 export interface MadeBlock {

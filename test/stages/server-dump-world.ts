@@ -10,6 +10,7 @@ import { ArchiveSink } from '../../src/sink/archive-sink.ts'
 import type { ServerDatabase } from '../../src/stages/named-databases.ts'
 import { packServers } from '../../src/stages/server-dump.ts'
 import { rowsIn, type FakeServer } from '../dump/fake-sql-dump.ts'
+import { FakeClock } from '../helpers/fake-clock.ts'
 import type { MemoryContext } from '../helpers/memory-context.ts'
 import { MemoryWork } from '../helpers/memory-work.ts'
 import { sampleSpec } from '../helpers/sample-job.ts'
@@ -25,21 +26,25 @@ export interface World {
   steps(ctx: MemoryContext): Steps
 }
 
+/** Nobody waits so long that a step would end. */
+const STILL = (): FakeClock => new FakeClock({ sleep: 'hold' })
+
 export function world(
   server: FakeServer,
   database: Partial<ServerDatabaseSpec> = {},
   more: Partial<BackupSpec> = {},
+  clock = STILL(),
 ): World {
   const deflate = 2 * MIB // files of two blocks
   const spec = sampleSpec({ sources: [], level: 1, deflate, ...more })
   const of: ServerDatabaseSpec = { type: 'mysql', user: 'me', database: 'shop', ...database }
   const open = (_: ServerDatabaseSpec, wish: Consistency): Promise<SqlDump> => server.open(wish)
+  const codec = createCodec({ threads: 0 }) // as a process keeps it between steps
   return {
-    work: new MemoryWork({ spec }),
+    work: new MemoryWork({ spec, clock }),
     server,
     async *steps(ctx) {
       const { format, partSize, level } = spec
-      using codec = createCodec({ threads: 0 })
       const sink = new ArchiveSink(ctx, { format: formatNamed(format), codec, partSize, level, deflate })
       const named: ServerDatabase = {
         spec: of,

@@ -22,6 +22,7 @@ export interface MysqlDumpOptions extends TableChoice {
   readonly consistency: Consistency
 }
 
+const SAVEPOINT = 'ratchet'
 /** Everything after the rows. */
 const AFTER = 'after'
 
@@ -52,7 +53,10 @@ export class MysqlDump implements SqlDump {
     const session = await MysqlSession.open(target)
     const dump = new MysqlDump(session, target, options)
     try {
-      if (options.consistency === 'snapshot') await session.run('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY')
+      if (options.consistency === 'snapshot') {
+        await session.run('START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY')
+        await session.run(`SAVEPOINT ${SAVEPOINT}`)
+      }
       const all = await readCatalogue(session, target.database)
       dump.#tables = all.filter(({ name }) => dump.#isChosen(name))
       dump.#noteUnknown(all)
@@ -92,6 +96,8 @@ export class MysqlDump implements SqlDump {
       if (section.kind === 'definitions') yield* textBlocks((await this.#definitions(facts)).map(scriptOf), lend)
       else yield* this.#rows(facts, after, lend)
     }
+    // The snapshot stays; the lock on the table's definition goes, or whoever alters it would wait for the whole dump.
+    if (this.consistency === 'snapshot') await this.#session.run(`ROLLBACK TO SAVEPOINT ${SAVEPOINT}`)
     this.#broken = false
   }
 
