@@ -16,10 +16,6 @@ export async function* madeFile(
   let started = begun !== null
   let first: MadeBlock | null = null
   for await (const block of made.blocks(() => options.batcher.block(BLOCK))) {
-    if (block === null) {
-      yield WAIT
-      continue
-    }
     if (!started && first === null) {
       first = block
       continue
@@ -36,9 +32,6 @@ export async function* madeFile(
   // Its blocks have digests; what it is as a whole, only a process that has seen all of it could say.
   yield { type: 'end', entry, digest: () => Promise.resolve(null), changed: false }
 }
-
-/** Nothing more is read before this was handed over: whoever waits is waited for. */
-const WAIT: Task = { type: 'pass', item: { type: 'pause', message: 'waiting for the database', waits: true } }
 
 function blockTask(entry: Entry, made: MadeBlock, method: 'store' | 'deflate', options: ReadOptions): Task {
   const { memory, length } = made

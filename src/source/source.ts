@@ -123,8 +123,7 @@ export interface Entry {
  * stored, in whichever process; all blocks but the last one are as long as what `lend` lends.
  */
 export interface MadeContent {
-  /** Null: nothing is ready yet; the step may end meanwhile. */
-  blocks(lend: () => Buffer): AsyncGenerator<MadeBlock | null, void, undefined>
+  blocks(lend: () => Buffer): AsyncGenerator<MadeBlock, void, undefined>
 }
 
 export interface MadeBlock {

@@ -1,7 +1,6 @@
 import { BackupError, ERROR_RULES, type ErrorCode } from '../lib/errors.ts'
 import { SQL_BLOCK, type Section, type SqlDump } from '../dump/sql-dump.ts'
 import { textBlocks } from '../dump/text-blocks.ts'
-import type { Clock } from '../lib/clock.ts'
 import type { FileStat } from '../lib/disk.ts'
 import type { Entry, Pause, SourceItem } from '../source/source.ts'
 import { DATABASES } from './named-databases.ts'
@@ -35,7 +34,6 @@ export interface DumpFeed {
   /** Bytes per file at most: whole blocks. */
   readonly longest: number
   readonly createdAt: number
-  readonly clock: Clock
   readonly start: DumpStart
 }
 
@@ -149,7 +147,6 @@ class FileReader {
         const file = new SqlFile(blocks, lender, {
           preamble: first && this.#blocks > 0 ? null : this.#preamble,
           postamble: this.#postamble,
-          clock: this.#feed.clock,
           room: this.#feed.longest / SQL_BLOCK - this.#blocks - 1,
         })
         this.#made++

@@ -94,7 +94,7 @@ class ServerDump implements DumpEvents {
     const { createdAt } = this.#state.ctx.job
     const { name } = this.#state.which.database
     const key = `${this.#state.key}-${this.#state.slot.instance}`
-    const feed = { dump, name, longest: this.#state.sink.longestMade, createdAt, clock: this.#state.ctx.clock }
+    const feed = { dump, name, longest: this.#state.sink.longestMade, createdAt }
     const items = (): AsyncIterable<SourceItem> => dumpItems({ ...feed, start: this.#start() })
     const feeding = this.#state.sink.feed(
       key,

@@ -1,11 +1,6 @@
 import { BackupError } from '../lib/errors.ts'
 import type { SqlBlock } from '../dump/sql-dump.ts'
-import type { Clock } from '../lib/clock.ts'
 import type { MadeBlock } from '../source/source.ts'
-
-/** A block that is not there within this is waited for in steps. Milliseconds. */
-const LOOK = 50
-const LATE: unique symbol = Symbol('late')
 
 /** What a block holds of its section. */
 const SQL = new WeakMap<MadeBlock, SqlBlock>()
@@ -25,7 +20,6 @@ export interface FileForm {
   /** Null: the file was begun by an earlier step. */
   readonly preamble: Buffer | null
   readonly postamble: Buffer
-  readonly clock: Clock
   /** Blocks it may still take, but for the last one. */
   readonly room: number
 }
@@ -45,14 +39,14 @@ export class SqlFile {
     this.#form = form
   }
 
-  async *blocks(lend: () => Buffer): AsyncGenerator<MadeBlock | null, void, undefined> {
+  async *blocks(lend: () => Buffer): AsyncGenerator<MadeBlock, void, undefined> {
     const { preamble, room } = this.#form
     let held: Held | null = null
     let memory = lend()
     let from = preamble?.copy(memory) ?? 0
     for (let taken = 0; taken < room || held?.block.safe === false; taken++) {
       this.#lender.next = memory.subarray(from)
-      const block = yield* this.#awaited()
+      const block = await this.#next()
       if (block === null) break
       if (held !== null) yield whole(held)
       held = { memory, length: from + block.length, block }
@@ -83,19 +77,6 @@ export class SqlFile {
 
   async #expectEnd(): Promise<void> {
     if ((await this.#next()) !== null) throw new BackupError('INTERNAL', 'a block within a section is not full')
-  }
-
-  /** The next block; while a query is slow it goes on, and the step may end. */
-  async *#awaited(): AsyncGenerator<null, SqlBlock | null, undefined> {
-    const next = this.#next()
-    for (;;) {
-      const looked = new AbortController()
-      const late = this.#form.clock.sleep(LOOK, looked.signal).then((): typeof LATE => LATE)
-      const got = await Promise.race([next, late])
-      looked.abort()
-      if (got !== LATE) return got
-      yield null
-    }
   }
 
   async #next(): Promise<SqlBlock | null> {

@@ -22,8 +22,6 @@ export class FakeServer {
   /** Called before each block: throws what the connection would. */
   beforeBlock: (block: number, table: string | null) => void = () => {}
   beforeOpen: () => void = () => {}
-  /** What each block of rows waits for. */
-  slow: () => Promise<void> | null = () => null
   beforeShape: () => void = () => {}
 
   table(name: string, more: Partial<FakeTable> & { count: number }): this {
@@ -110,7 +108,6 @@ class FakeDump implements SqlDump {
     }
     for (const row of table.rows) {
       if (row <= from) continue
-      await this.#server.slow()
       const line = `row ${name} ${row} ${'x'.repeat(table.length(row))};\n`
       if (text.length + line.length > memory.length && text !== '') {
         yield block(fill(memory, text), true)

@@ -10,7 +10,6 @@ import { ArchiveSink } from '../../src/sink/archive-sink.ts'
 import type { ServerDatabase } from '../../src/stages/named-databases.ts'
 import { packServers } from '../../src/stages/server-dump.ts'
 import { rowsIn, type FakeServer } from '../dump/fake-sql-dump.ts'
-import { FakeClock } from '../helpers/fake-clock.ts'
 import type { MemoryContext } from '../helpers/memory-context.ts'
 import { MemoryWork } from '../helpers/memory-work.ts'
 import { sampleSpec } from '../helpers/sample-job.ts'
@@ -26,14 +25,10 @@ export interface World {
   steps(ctx: MemoryContext): Steps
 }
 
-/** Nobody waits so long that a step would end. */
-const STILL = (): FakeClock => new FakeClock({ sleep: 'hold' })
-
 export function world(
   server: FakeServer,
   database: Partial<ServerDatabaseSpec> = {},
   more: Partial<BackupSpec> = {},
-  clock = STILL(),
 ): World {
   const deflate = 2 * MIB // files of two blocks
   const spec = sampleSpec({ sources: [], level: 1, deflate, ...more })
@@ -41,7 +36,7 @@ export function world(
   const open = (_: ServerDatabaseSpec, wish: Consistency): Promise<SqlDump> => server.open(wish)
   const codec = createCodec({ threads: 0 }) // as a process keeps it between steps
   return {
-    work: new MemoryWork({ spec, clock }),
+    work: new MemoryWork({ spec }),
     server,
     async *steps(ctx) {
       const { format, partSize, level } = spec

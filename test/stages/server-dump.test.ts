@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest'
 import type { BackupSpec } from '../../src/engine/spec.ts'
 import { BackupError } from '../../src/lib/errors.ts'
 import { FakeServer } from '../dump/fake-sql-dump.ts'
-import { FakeClock } from '../helpers/fake-clock.ts'
 import type { MemoryWork } from '../helpers/memory-work.ts'
 import { resumable, type ResumableRun } from '../suites/resumable.ts'
 import { MIB, world, contentsOf, expectWhole, GONE, run } from './server-dump-world.ts'
@@ -163,33 +162,5 @@ describe('a database of a server', () => {
     const made = world(server)
     expect(await run(made)).toBe(3)
     await expectWhole(made)
-  })
-
-  test('whose query is slow goes on from step to step, and the steps end meanwhile', async () => {
-    const made = world(filled(), {}, {}, new FakeClock())
-    const { work, server } = made
-    let go: () => void = () => {}
-    const wait = new Promise<void>((resolve) => (go = resolve))
-    server.slow = () => (server.blocks === 7 ? wait : null)
-    let waits = 0
-    const ctx = work.open()
-    for (let ended = false; !ended;) {
-      // One process, step by step: what it keeps stays with it.
-      const running = made.steps(ctx)
-      for (let point = 0; point < 5 && !ended; point++) {
-        const next = await running.next()
-        ended = next.done === true
-        if (next.done === true || next.value.step !== 'waiting for the database') continue
-        if (++waits === 12) go()
-        break
-      }
-      if (!ended) await running.return(undefined)
-      await work.commit()
-    }
-    work.crash('cut')
-    await expectWhole(made)
-    expect(waits).toBeGreaterThanOrEqual(12)
-    expect(summaryOf(work)).toMatchObject({ consistency: 'snapshot', restarts: 0 })
-    expect(server.opened).toBe(1)
   })
 })
