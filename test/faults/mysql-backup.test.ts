@@ -221,7 +221,7 @@ describe.skipIf(!hasMariadb)('a busy MariaDB', () => {
     expect([job.status, (await claimed(world, job)).consistency]).toEqual(['completed', 'table'])
     const { sum: _sum, ...rest } = await loaded(world, app, job)
     expect(rest).toEqual(WHOLE)
-  })
+  }, 240_000)
 
   test('whose tables are altered, emptied and swapped meanwhile: read again, or named', async () => {
     await using world = new SpineWorld()
