@@ -1,13 +1,6 @@
-import { BackupError, type ErrorCode } from '../../lib/errors.ts'
+import type { BackupError } from '../../lib/errors.ts'
+import { DENIED, GONE, serverError, type Meaning } from '../server-errors.ts'
 
-interface Meaning {
-  readonly code: ErrorCode
-  readonly hint?: string
-  readonly retry?: 'later' | 'never'
-}
-
-const DENIED: Meaning = { code: 'DATABASE_DENIED' }
-const GONE: Meaning = { code: 'UNREACHABLE', hint: 'The server ended the connection; see its own log for the reason.' }
 const RIGHTS: Meaning = {
   code: 'DATABASE_DENIED',
   hint: 'Grant the account SELECT, SHOW VIEW, TRIGGER and EVENT on the database, or leave the table out.',
@@ -58,20 +51,11 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   HANDSHAKE_SSL_ERROR: { code: 'UNREACHABLE', hint: 'Its certificate is not trusted: name its CA.', retry: 'never' },
 }
 
-/** Somebody else's text: one line, bounded. */
-const said = (error: Error): string => error.message.replaceAll(/\p{Cc}+/gu, ' ').slice(0, 300)
-
-/** What went wrong with a server, as an error of ours. Faults of this program stay what they are. */
-export function databaseError(error: unknown, what: string): BackupError {
-  if (error instanceof BackupError) return error
-  if (!(error instanceof Error)) return new BackupError('INTERNAL', `${what}: ${String(error)}`, { cause: error })
-  const symbol = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  // The driver has no symbol for a connection that ended before it was asked.
-  const unknown =
-    'fatal' in error && error.fatal === true && symbol === '' ? GONE : ({ code: 'DATABASE_FAILED' } as const)
-  const { code, ...rest } = MEANINGS[symbol] ?? unknown
-  return new BackupError(code, `${what}: ${said(error)}${symbol === '' ? '' : ` (${symbol})`}`, {
-    ...rest,
-    cause: error,
-  })
+/** The driver has no symbol for a connection that ended before it was asked. */
+function meaningOf(symbol: string, error: Error): Meaning {
+  const unknown: Meaning =
+    'fatal' in error && error.fatal === true && symbol === '' ? GONE : { code: 'DATABASE_FAILED' }
+  return MEANINGS[symbol] ?? unknown
 }
+
+export const databaseError = (error: unknown, what: string): BackupError => serverError(error, what, meaningOf)

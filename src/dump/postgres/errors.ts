@@ -1,13 +1,6 @@
-import { BackupError, type ErrorCode } from '../../lib/errors.ts'
+import { BackupError } from '../../lib/errors.ts'
+import { DENIED, GONE, serverError, type Meaning } from '../server-errors.ts'
 
-interface Meaning {
-  readonly code: ErrorCode
-  readonly hint?: string
-  readonly retry?: 'later' | 'never'
-}
-
-const DENIED: Meaning = { code: 'DATABASE_DENIED' }
-const GONE: Meaning = { code: 'UNREACHABLE', hint: 'The server ended the connection; see its own log for the reason.' }
 const CERTIFICATE: Meaning = {
   code: 'UNREACHABLE',
   hint: 'Its certificate is not trusted: name its CA, and whom it is for.',
@@ -79,22 +72,9 @@ const WORDS: readonly (readonly [RegExp, Meaning])[] = [
   [/^SASL:/, { code: 'DATABASE_DENIED', hint: 'The server did not prove that it knows the password.' }],
 ]
 
-/** Somebody else's text: one line, bounded. */
-export const said = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ').slice(0, 300)
+export const databaseError = (error: unknown, what: string): BackupError => serverError(error, what, meaningOf)
 
-/** What went wrong with a server, as an error of ours. Faults of this program stay what they are. */
-export function databaseError(error: unknown, what: string): BackupError {
-  if (error instanceof BackupError) return error
-  if (!(error instanceof Error)) return new BackupError('INTERNAL', `${what}: ${String(error)}`, { cause: error })
-  const symbol = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  const { code, ...rest } = meaningOf(symbol, error.message)
-  return new BackupError(code, `${what}: ${said(error.message)}${symbol === '' ? '' : ` (${symbol})`}`, {
-    ...rest,
-    cause: error,
-  })
-}
-
-function meaningOf(symbol: string, message: string): Meaning {
+function meaningOf(symbol: string, { message }: Error): Meaning {
   if (symbol === '28000' && /no encryption|SSL off/.test(message))
     return {
       code: 'DATABASE_DENIED',
