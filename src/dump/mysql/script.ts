@@ -29,20 +29,24 @@ function word(text: string): string {
   return `'${text}'`
 }
 
-function setUnder({ sqlMode, charset, collation, timeZone }: Under): string {
-  const lines = [`SET NAMES ${word(charset)} COLLATE ${word(collation)};`]
-  if (sqlMode !== null) lines.push(`SET SESSION sql_mode = ${word(sqlMode)};`)
-  if (timeZone !== null) lines.push(`SET SESSION time_zone = ${word(timeZone)};`)
-  return lines.join('\n') + '\n'
+const MODE = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'
+
+/** What a session is to be like for what was made under it; null: as for tables and rows. Statements. */
+export function settingsFor(under: Under | null): string[] {
+  if (under === null) return ['SET NAMES utf8mb4', `SET SESSION sql_mode = '${MODE}', SESSION time_zone = '+00:00'`]
+  const { sqlMode, charset, collation, timeZone } = under
+  return [
+    `SET NAMES ${word(charset)} COLLATE ${word(collation)}`,
+    ...(sqlMode === null ? [] : [`SET SESSION sql_mode = ${word(sqlMode)}`]),
+    ...(timeZone === null ? [] : [`SET SESSION time_zone = ${word(timeZone)}`]),
+  ]
 }
 
-const BACK = `SET NAMES utf8mb4;
-SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES', SESSION time_zone = '+00:00';
-`
+const lines = (statements: readonly string[]): string => statements.map((one) => `${one};\n`).join('')
 
 /** One definition as the vendor's client reads it: under the session it was made in. */
 export function scriptOf({ sql, under }: Definition): string {
   if (under === null) return `${sql};\n`
   const delimiter = delimiterFor(sql)
-  return `${setUnder(under)}DELIMITER ${delimiter}\n${sql}\n${delimiter}\nDELIMITER ;\n${BACK}`
+  return `${lines(settingsFor(under))}DELIMITER ${delimiter}\n${sql}\n${delimiter}\nDELIMITER ;\n${lines(settingsFor(null))}`
 }

@@ -1,0 +1,229 @@
+import { BackupError } from '../../lib/errors.ts'
+import type { Lack } from '../../dump/sql-dump.ts'
+import { identifier } from '../../dump/mysql/identifier.ts'
+import { MysqlSession } from '../../dump/mysql/session.ts'
+import { StatementLoad } from '../file-load.ts'
+import type { FileLoad, LoadFile, LoadOrder, SqlLoad, Standing } from '../sql-load.ts'
+import { contentsOf, emptyDatabase, findDatabase, isEmpty, makeDatabase, runAll } from './contents.ts'
+import { loadError } from './errors.ts'
+import { hold } from './hold.ts'
+import { makeMark, MARKER, MOVED, PLAN, readMark, setMark } from './marker.ts'
+import { beside } from './names.ts'
+import { emptyTable, MysqlRunner } from './runner.ts'
+import { MysqlStatements } from './statements.ts'
+import { checkKeepable } from './planned.ts'
+import { Swap } from './swap.ts'
+
+/**
+ * What a load wants of its connection, beside what every connection of ours has: to wait for a table that others use for
+ * seconds only, and to be asked for nothing that a killed server could not have lost anyway.
+ */
+const PINS = ['SET SESSION lock_wait_timeout = 5', 'SET SESSION innodb_lock_wait_timeout = 5']
+/** What is not the statement in a packet. Bytes. */
+const PACKET_REST = 1024
+
+/** A MySQL or MariaDB database that is loaded. */
+export class MysqlLoad implements SqlLoad {
+  readonly server: string
+  readonly #session: MysqlSession
+  readonly #order: LoadOrder
+  /** The database that is loaded into. */
+  readonly #into: string
+  /** Where what was there before is kept. */
+  readonly #aside: string
+  #runner: MysqlRunner | null = null
+  #begun = -1
+  #standing: Standing = { file: 0, at: 0 }
+  readonly #lacks: Lack[] = []
+
+  private constructor(session: MysqlSession, order: LoadOrder) {
+    this.#session = session
+    this.#order = order
+    const { database } = order.target
+    this.#aside = beside(database, 'before', order.id)
+    this.#into = order.mode === 'new' ? database : (order.scratch ?? beside(database, 'ratchet', order.id))
+    const { vendor, text } = session.version
+    this.server = `${vendor === 'mariadb' ? 'MariaDB' : 'MySQL'} ${text.replaceAll(/[^\w.+~-]+/g, ' ').slice(0, 100)}`
+  }
+
+  /** Errors: those of `MysqlSession.open`. */
+  static async open(order: LoadOrder): Promise<MysqlLoad> {
+    const { database } = order.target
+    if (order.scratch === database) {
+      throw new BackupError(
+        'BAD_REQUEST',
+        `${database} cannot be loaded beside itself: name another database to load into`,
+      )
+    }
+    // It need not be there yet.
+    const session = await MysqlSession.open({ ...order.target, database: '' })
+    try {
+      await runAll(session, PINS)
+      return new MysqlLoad(session, order)
+    } catch (error) {
+      await session[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  async prepare(): Promise<Standing> {
+    try {
+      this.#standing = await this.#prepare()
+    } catch (error) {
+      throw loadError(error, `the database ${this.#into} cannot be made ready`)
+    }
+    const [packet] = await this.#session.facts('SELECT @@SESSION.max_allowed_packet AS bytes')
+    this.#runner = new MysqlRunner({
+      session: this.#session,
+      database: this.#into,
+      id: this.#order.id,
+      longest: Number(packet?.['bytes']) - PACKET_REST,
+      trusted: this.#order.trusted,
+      lack: (lack) => this.#lacks.push(lack),
+    })
+    return this.#standing
+  }
+
+  async #prepare(): Promise<Standing> {
+    const { id } = this.#order
+    const session = this.#session
+    await hold(session, this.#into, id)
+    const there = (await findDatabase(session, this.#into)) !== null
+    const mark = there ? await readMark(session, this.#into) : null
+    if (mark?.id === id) {
+      await session.run(`USE ${identifier(this.#into)}`)
+      return await this.#goOn(mark)
+    }
+    if (there && mark === null && !isEmpty(await contentsOf(session, this.#into))) throw this.#notEmpty()
+    const made: string[] = []
+    try {
+      await this.#begin(there, made)
+    } catch (error) {
+      for (const name of made) await session.run(`DROP DATABASE ${identifier(name)}`)
+      throw error
+    }
+    await session.run(`USE ${identifier(this.#into)}`)
+    // What a load that was given up has left: all of it is of that load.
+    if (mark !== null) await emptyDatabase(session, this.#into)
+    await makeMark(session, this.#into, id, !there || (mark?.made ?? false))
+    return { file: 0, at: 0 }
+  }
+
+  /** Whatever could stand in the way of the end is found before the beginning. */
+  async #begin(there: boolean, made: string[]): Promise<void> {
+    const { mode, target, scratch } = this.#order
+    const session = this.#session
+    if (!there && scratch !== undefined)
+      throw new BackupError('DATABASE_NOT_FOUND', `there is no database ${scratch} to load into`)
+    const final = await findDatabase(session, target.database)
+    if (mode === 'swap' && final !== null && !isEmpty(await contentsOf(session, target.database))) {
+      await checkKeepable(session, target.database)
+      await this.#makeDatabase(this.#aside, final)
+      made.push(this.#aside)
+    }
+    if (there) return
+    await this.#makeDatabase(this.#into, final)
+    made.push(this.#into)
+  }
+
+  async #goOn(mark: NonNullable<Awaited<ReturnType<typeof readMark>>>): Promise<Standing> {
+    const { loose, file, at, id } = mark
+    if (loose === null) return { file, at }
+    // Its rows know no transaction: some of those behind the mark may be there.
+    await emptyTable(this.#session, loose.table)
+    await setMark(this.#session, this.#into, { id, file: loose.file, at: 0, loose: null })
+    return { file: loose.file, at: 0 }
+  }
+
+  async #makeDatabase(name: string, like: Awaited<ReturnType<typeof findDatabase>>): Promise<void> {
+    try {
+      await makeDatabase(this.#session, name, like)
+    } catch (error) {
+      const told = loadError(error, `the database ${name} cannot be made`)
+      if (!(told instanceof BackupError) || told.code !== 'DATABASE_DENIED') throw told
+      throw new BackupError('DATABASE_DENIED', told.message, { hint: this.#howElse(name), cause: told })
+    }
+  }
+
+  #howElse(name: string): string {
+    const { mode, target, scratch } = this.#order
+    if (mode === 'new') return `Make an empty database ${name} by hand (as your host's panel does), or grant CREATE.`
+    if (name === this.#aside || scratch !== undefined)
+      return `Grant the account ALL PRIVILEGES on \`${name}\`.*, where the present ${target.database} is to be kept; or empty it, and restore with mode new.`
+    return `Grant the account ALL PRIVILEGES on \`${name}\`.*, or name an empty database that it may use (scratch).`
+  }
+
+  #notEmpty(): BackupError {
+    const { mode } = this.#order
+    return new BackupError('TARGET_EXISTS', `the database ${this.#into} is not empty`, {
+      hint:
+        mode === 'new'
+          ? 'Name a database that is absent or empty, or ask for a swap: then what is there is kept under another name.'
+          : 'Name a database that is empty to be loaded into first.',
+    })
+  }
+
+  filesOf(order: string): string[] {
+    return order.split('\n').flatMap((line) => {
+      if (line === '') return []
+      const [, file] = /^source ([A-Za-z0-9_.-]+\.sql)$/.exec(line) ?? []
+      if (file !== undefined) return [file]
+      throw new BackupError('ARCHIVE_DAMAGED', `the order file of the dump holds ${JSON.stringify(line.slice(0, 60))}`)
+    })
+  }
+
+  open(file: LoadFile): Promise<FileLoad> {
+    const { trusted } = this.#order
+    if (this.#runner === null || file.index <= this.#begun)
+      throw new BackupError('INTERNAL', `${file.name} is out of turn: the database has to be prepared again`)
+    this.#begun = file.index
+    const held = file.index === this.#standing.file ? this.#standing.at : 0
+    const reader = (from: number): MysqlStatements => new MysqlStatements(file.name, from, trusted)
+    return StatementLoad.open(file, held, reader, this.#runner.forFile(file.index, file.name))
+  }
+
+  takeLacks(): readonly Lack[] {
+    return this.#lacks.splice(0)
+  }
+
+  async *finish(): AsyncGenerator<string, string | null, undefined> {
+    const { mode, target, id, scratch } = this.#order
+    const session = this.#session
+    try {
+      await hold(session, this.#into, id)
+      if (mode === 'new') {
+        await session.run(`DROP TABLE IF EXISTS ${identifier(this.#into)}.${identifier(MARKER)}`)
+        return null
+      }
+      const swap = new Swap({
+        session,
+        ...{ scratch: this.#into, final: target.database, aside: this.#aside },
+        made: scratch === undefined,
+        lack: (lack) => this.#lacks.push(lack),
+      })
+      return yield* swap.run()
+    } catch (error) {
+      throw loadError(error, `the database ${target.database} cannot take the place of the one before`)
+    }
+  }
+
+  async undo(): Promise<void> {
+    const { id, mode } = this.#order
+    const session = this.#session
+    await hold(session, this.#into, id)
+    const mark = await readMark(session, this.#into)
+    if (mark?.id !== id) return
+    if (mode === 'swap' && (await findDatabase(session, this.#aside)) !== null) {
+      if (isEmpty(await contentsOf(session, this.#aside))) await session.run(`DROP DATABASE ${identifier(this.#aside)}`)
+    }
+    if (mark.made) return session.run(`DROP DATABASE ${identifier(this.#into)}`)
+    await emptyDatabase(session, this.#into)
+    for (const name of [PLAN, MOVED, MARKER]) {
+      await session.run(`DROP TABLE IF EXISTS ${identifier(this.#into)}.${identifier(name)}`)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#session[Symbol.asyncDispose]()
+  }
+}

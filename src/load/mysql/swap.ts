@@ -1,0 +1,192 @@
+import { BackupError } from '../../lib/errors.ts'
+import type { Lack } from '../../dump/sql-dump.ts'
+import type { Definition } from '../../dump/mysql/definitions.ts'
+import { identifier, qualified } from '../../dump/mysql/identifier.ts'
+import type { MysqlSession } from '../../dump/mysql/session.ts'
+import { settingsFor } from '../../dump/mysql/script.ts'
+import { contentsOf, dropCode, findDatabase, isEmpty, makeDatabase, runAll } from './contents.ts'
+import { withoutDefiner, wordsOf } from './definition-words.ts'
+import { isLost, symbolOf } from './errors.ts'
+import { literal, MARKER, MOVED, PLAN } from './marker.ts'
+import { checkKeepable, codeOf, type Planned } from './planned.ts'
+
+interface SwapOptions {
+  readonly session: MysqlSession
+  /** What was loaded; takes the place of `final`, whose content goes to `aside`. */
+  readonly scratch: string
+  readonly final: string
+  readonly aside: string
+  /** Whether the scratch database goes at the end. */
+  readonly made: boolean
+  readonly lack: (lack: Lack) => void
+}
+
+const ENABLED = /\bON COMPLETION (NOT )?PRESERVE ENABLE\b/
+
+/**
+ * Tables change their places in one RENAME, which the server carries out whole or not at all; rows are never without a
+ * database. What is no table cannot be moved: it is read from both databases first, kept in a table of ours, and made
+ * again behind the tables. That table is renamed together with them, so whoever goes on sees by its name on which side of
+ * the move things are.
+ */
+export class Swap {
+  readonly #o: SwapOptions
+
+  constructor(options: SwapOptions) {
+    this.#o = options
+  }
+
+  /** Yields where it may be left; begun again, it goes on. Null: nothing was there before. */
+  async *run(): AsyncGenerator<string, string | null, undefined> {
+    const { session, scratch, aside, made } = this.#o
+    if ((await findDatabase(session, scratch)) !== null) {
+      if (!(await this.#has(MOVED))) {
+        if (!(await this.#has(PLAN)) && (await this.#has(MARKER))) {
+          await this.#plan()
+          yield 'planning'
+        }
+        if (await this.#has(PLAN)) {
+          await this.#move()
+          yield 'moving'
+        }
+      }
+      if (await this.#has(MOVED)) {
+        await this.#makeAgain()
+        yield 'finishing'
+      }
+      await this.#clear(made)
+    }
+    return (await findDatabase(session, aside)) === null ? null : aside
+  }
+
+  async #has(table: string): Promise<boolean> {
+    const rows = await this.#o.session.facts(
+      'SELECT 1 AS found FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?',
+      [this.#o.scratch, table],
+    )
+    return rows.length > 0
+  }
+
+  async #plan(): Promise<void> {
+    const { session, scratch, final } = this.#o
+    if ((await findDatabase(session, final)) === null)
+      await makeDatabase(session, final, await findDatabase(session, scratch))
+    await checkKeepable(session, final)
+    const planned = [...(await this.#definitions(scratch, 'new')), ...(await this.#definitions(final, 'old'))]
+    const draft = qualified(scratch, `${PLAN}_`)
+    await session.run(`DROP TABLE IF EXISTS ${draft}`)
+    await session.run(
+      `CREATE TABLE ${draft} (n INT PRIMARY KEY, definition LONGTEXT) ENGINE = InnoDB CHARACTER SET utf8mb4`,
+    )
+    for (const [n, one] of planned.entries()) {
+      await session.run(`INSERT INTO ${draft} VALUES (${n}, ${literal(JSON.stringify(one))})`)
+    }
+    await session.run(`RENAME TABLE ${draft} TO ${qualified(scratch, PLAN)}`)
+  }
+
+  async #definitions(database: string, side: Planned['side']): Promise<Planned[]> {
+    const { session, final, aside, lack } = this.#o
+    const { found, uncovered } = await codeOf(session, database)
+    const where = side === 'new' ? final : aside
+    for (const { kind, name, why } of uncovered) lack({ kind, name, why: `it is not in ${where}: ${why}` })
+    return found.map((one) => ({ ...one, side }))
+  }
+
+  async #move(): Promise<void> {
+    const { session, scratch, final, aside } = this.#o
+    const [fresh, old] = [await contentsOf(session, scratch), await contentsOf(session, final)]
+    if (!isEmpty(old)) await makeDatabase(session, aside, await findDatabase(session, final))
+    // A table with triggers cannot change its database; a view of the same name would be in the way.
+    for (const name of fresh.triggers) await session.run(`DROP TRIGGER IF EXISTS ${qualified(scratch, name)}`)
+    await runAll(session, dropCode(scratch, fresh))
+    const moves = [
+      ...[...old.tables, ...old.sequences].map((name) => [qualified(final, name), qualified(aside, name)]),
+      ...[...fresh.tables, ...fresh.sequences].map((name) => [qualified(scratch, name), qualified(final, name)]),
+      [qualified(scratch, PLAN), qualified(scratch, MOVED)],
+    ]
+    for (const name of old.triggers) await session.run(`DROP TRIGGER IF EXISTS ${qualified(final, name)}`)
+    await runAll(session, dropCode(final, old))
+    await session.run(`RENAME TABLE ${moves.map(([from, to]) => `${from} TO ${to}`).join(', ')}`)
+  }
+
+  async #makeAgain(): Promise<void> {
+    const { session, scratch, final, aside } = this.#o
+    await this.#defaults()
+    const rows = await session.facts(`SELECT definition FROM ${qualified(scratch, MOVED)} ORDER BY n`)
+    const planned = rows.map(({ definition }) => JSON.parse(definition ?? '') as Planned)
+    for (const [side, database] of [
+      ['new', final],
+      ['old', aside],
+    ] as const) {
+      const mine = planned.filter((one) => one.side === side)
+      if (mine.length === 0) continue
+      await session.run(`USE ${identifier(database)}`)
+      for (const one of mine) await this.#make(database, one)
+    }
+    await runAll(session, settingsFor(null))
+  }
+
+  async #make(database: string, { kind, name, sql, under, side }: Planned): Promise<void> {
+    const { session, lack } = this.#o
+    const own = kind === 'trigger' ? (wordsOf(sql)?.sql ?? sql) : sql
+    // What runs by itself does not run in a copy that is only kept.
+    const text = kind === 'event' && side === 'old' ? own.replace(ENABLED, 'ON COMPLETION $1PRESERVE DISABLE') : own
+    try {
+      await runAll(session, [...settingsFor(null), ...settingsFor(under)])
+      await runAll(session, dropsOf(database, { kind, name, sql }))
+      await this.#runAs(text)
+    } catch (error) {
+      if (!(error instanceof BackupError) || isLost(error)) throw error
+      lack({ kind, name, why: `it could not be made in ${database}: ${error.message}` })
+    }
+  }
+
+  async #runAs(sql: string): Promise<void> {
+    const { session } = this.#o
+    try {
+      await session.run(sql)
+    } catch (error) {
+      if (symbolOf(error) !== 'ER_SPECIFIC_ACCESS_DENIED_ERROR' || withoutDefiner(sql) === sql) throw error
+      await session.run(withoutDefiner(sql))
+    }
+  }
+
+  /** The server writes down the whole name of the sequence that a default takes its values from. */
+  async #defaults(): Promise<void> {
+    const { session, scratch, final, aside } = this.#o
+    for (const [from, database] of [
+      [scratch, final],
+      [final, aside],
+    ] as const) {
+      const rows = await session.facts(
+        `SELECT TABLE_NAME AS tableName, COLUMN_NAME AS name, COLUMN_DEFAULT AS value FROM information_schema.COLUMNS
+          WHERE TABLE_SCHEMA = ? AND COLUMN_DEFAULT LIKE '%nextval(%'`,
+        [database],
+      )
+      for (const { tableName, name, value } of rows) {
+        if (value?.includes(`${identifier(from)}.`) !== true) continue
+        const now = value.replaceAll(`${identifier(from)}.`, `${identifier(database)}.`)
+        const table = qualified(database, tableName ?? '')
+        await session.run(`ALTER TABLE ${table} ALTER COLUMN ${identifier(name ?? '')} SET DEFAULT (${now})`)
+      }
+    }
+  }
+
+  async #clear(made: boolean): Promise<void> {
+    const { session, scratch } = this.#o
+    // Last of all: as long as it is there, whoever goes on finds something to do.
+    if (made && isEmpty(await contentsOf(session, scratch)))
+      return session.run(`DROP DATABASE IF EXISTS ${identifier(scratch)}`)
+    for (const name of [PLAN, MOVED, MARKER]) await session.run(`DROP TABLE IF EXISTS ${qualified(scratch, name)}`)
+  }
+}
+
+/** Whoever was killed had made it already. A view is replaced. */
+function dropsOf(database: string, { kind, name, sql }: Pick<Definition, 'kind' | 'name' | 'sql'>): string[] {
+  if (kind === 'stand-in') return [`DROP VIEW IF EXISTS ${qualified(database, name)}`]
+  if (kind === 'trigger') return [`DROP TRIGGER IF EXISTS ${qualified(database, name)}`]
+  if (kind === 'event') return [`DROP EVENT IF EXISTS ${qualified(database, name)}`]
+  if (kind !== 'routine') return []
+  const type = /^CREATE .*?\b(FUNCTION|PROCEDURE)\b/is.exec(sql)?.[1] ?? 'FUNCTION'
+  return [`DROP ${type} IF EXISTS ${qualified(database, name)}`]
+}
