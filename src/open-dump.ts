@@ -1,5 +1,9 @@
 import type { Consistency, SqlDump } from './dump/sql-dump.ts'
-import type { ServerDatabaseSpec } from './engine/spec.ts'
+import type { LoadSpec, ServerDatabaseSpec } from './engine/spec.ts'
+import { BackupError } from './lib/errors.ts'
+import { MysqlLoad } from './load/mysql/mysql-load.ts'
+import type { SqlLoad } from './load/sql-load.ts'
+import type { LoadFor } from './stages/parts.ts'
 import { realDisk } from './lib/disk.ts'
 import { targetOf } from './settings/database-target.ts'
 import { loadSettings } from './settings/settings.ts'
@@ -16,4 +20,14 @@ export async function openSqlDump(
   const target = targetOf(realDisk, spec, databaseServers, process.env)
   const options = { ...spec.tables, consistency }
   return spec.type === 'mysql' ? await MysqlDump.open(target, options) : await PostgresDump.open(target, options)
+}
+
+/** Connects to the server that a database is put back into. */
+export async function openSqlLoad(dataDir: string, spec: LoadSpec, { id, trusted }: LoadFor): Promise<SqlLoad> {
+  const { databaseServers } = loadSettings(realDisk, dataDir)
+  const { mode, scratch } = spec
+  const target = targetOf(realDisk, spec, databaseServers, process.env)
+  const order = { target, mode, id, trusted, ...(scratch === undefined ? {} : { scratch }) }
+  if (spec.type === 'mysql') return await MysqlLoad.open(order)
+  throw new BackupError('BAD_REQUEST', 'PostgreSQL databases are put back by psql')
 }

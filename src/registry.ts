@@ -49,4 +49,11 @@ export function stagesOf(backup: BackupParts, restore: Record<RestoreStageName, 
   }
 }
 
-export type RestoreStageName = 'open-archive' | 'extract' | 'finish-restore' | 'preview-restore' | 'check-archive'
+export type RestoreStageName =
+  | 'open-archive'
+  | 'extract'
+  | 'finish-restore'
+  | 'preview-restore'
+  | 'check-archive'
+  | 'open-load'
+  | 'load'

@@ -10,6 +10,8 @@ import { findProgram } from './source/getfattr.ts'
 import { checkArchiveStage } from './stages/check-archive.ts'
 import { extractStage } from './stages/extract.ts'
 import { finishRestoreStage } from './stages/finish-restore.ts'
+import { loadStage } from './stages/load.ts'
+import { openLoadStage } from './stages/open-load.ts'
 import { openArchiveStage } from './stages/open-archive.ts'
 import type { Parts } from './stages/parts.ts'
 import { previewRestoreStage } from './stages/preview-restore.ts'
@@ -27,6 +29,7 @@ export function restoreStages(dataDir: string, codec: Codec): Record<RestoreStag
     setfattr: findProgram(realDisk, 'setfattr'),
     run: runProgram,
     flush: together === null ? null : (folder) => together.flush(folder),
+    openLoad: async (spec, load) => (await import('./open-dump.ts')).openSqlLoad(dataDir, spec, load),
     root: process.geteuid?.() === 0,
   }
   return {
@@ -35,5 +38,7 @@ export function restoreStages(dataDir: string, codec: Codec): Record<RestoreStag
     'finish-restore': finishRestoreStage(parts),
     'preview-restore': previewRestoreStage(parts),
     'check-archive': checkArchiveStage(parts),
+    'open-load': openLoadStage(parts),
+    load: loadStage(parts),
   }
 }

@@ -51,7 +51,7 @@ export function jobPaths(dataDir: string): JobPaths {
 /** The folder in which a job's growing output lies, or null where the kind has none. */
 export function outputRoot(spec: JobSpec): string | null {
   if (spec.kind === 'backup') return spec.output
-  return spec.kind === 'restore' && spec.dryRun !== true ? spec.target : null
+  return spec.kind === 'restore' && spec.dryRun !== true && spec.target !== '' ? spec.target : null
 }
 
 export const outFolderPrefix = (job: Pick<Job, 'id' | 'salt'>): string =>

@@ -8,6 +8,7 @@ import {
   type BackupType,
   type JobKind,
   type JobSpec,
+  type LoadSpec,
   type Pacing,
   type RestoreSpec,
   type VerifySpec,
@@ -30,9 +31,14 @@ export const PLANS: Readonly<Record<JobKind, readonly StageName[]>> = {
 /** Only looks at what a restore would do. */
 const DRY_RUN: readonly StageName[] = ['open-archive', 'preview-restore']
 
+const LOAD: readonly StageName[] = ['open-load', 'load']
+/** Whatever is wrong with a server shows before files are touched; databases come last, when the files are there. */
+const RESTORE_AND_LOAD: readonly StageName[] = ['open-archive', 'open-load', 'extract', 'finish-restore', 'load']
+
 /** The stages of a job, in order; frozen into the record at start. */
 export function planOf(spec: JobSpec): readonly StageName[] {
   if (spec.kind === 'restore' && spec.dryRun === true) return DRY_RUN
+  if (spec.kind === 'restore' && (spec.databases ?? []).length > 0) return spec.target === '' ? LOAD : RESTORE_AND_LOAD
   if (spec.kind !== 'backup') return PLANS[spec.kind]
   const stages = BACKUPS[typeOf(spec)]
   return spec.apart !== true && Object.keys(spec.retention ?? {}).length > 0 ? [...stages, 'retention'] : stages
@@ -82,15 +88,19 @@ function restoreDefaults(
   request: RestoreRequest,
   archive: string,
 ): Omit<RestoreSpec, 'profile' | 'comment' | 'pacing'> {
-  if (!path.isAbsolute(request.target)) {
-    throw new BackupError('BAD_REQUEST', `the target's path must be absolute: ${request.target}`)
+  const { target = '', databases = [] } = request
+  if (target !== '' ? !path.isAbsolute(target) : databases.length === 0) {
+    throw new BackupError('BAD_REQUEST', `the target's path must be absolute: ${target}`)
   }
   const dry = request.dryRun === true
+  checkDatabases(request)
   return {
     kind: 'restore',
     description: request.description ?? `${dry ? 'Dry run of a restore' : 'Restore'} of ${path.basename(archive)}`,
     archive,
-    target: path.normalize(request.target),
+    target: target === '' ? '' : path.normalize(target),
+    ...(databases.length === 0 ? {} : { databases }),
+    ...(request.foreign === true ? { foreign: true as const } : {}),
     mode: request.mode ?? 'new',
     patterns: request.patterns ?? [],
     salvage: request.salvage ?? false,
@@ -102,6 +112,26 @@ function restoreDefaults(
     ...(dry ? { dryRun: true as const } : {}),
   }
 }
+
+/** BAD_REQUEST for what can never work, FORBIDDEN for what somebody has to answer for first. */
+function checkDatabases({ archive, target, databases = [], foreign, dryRun }: RestoreRequest): void {
+  if (databases.length === 0) return
+  const bad = (what: string): BackupError => new BackupError('BAD_REQUEST', what)
+  if (dryRun === true && target === undefined) throw bad('a dry run looks at files: it tells nothing of databases')
+  for (const of of ['name', 'place'] as const) {
+    const seen = databases.map((one) => (of === 'name' ? one.name : placeOf(one)))
+    const twice = seen.find((one, i) => seen.indexOf(one) !== i)
+    if (twice !== undefined) throw bad(`two databases are to be put into one place, or one into two: ${twice}`)
+  }
+  if (typeof archive === 'number' || foreign === true) return
+  throw new BackupError('FORBIDDEN', 'the SQL of an archive that is named by its path may be anybody’s', {
+    hint: 'Restore a backup by its number; or say that you trust the archive (foreign, --foreign).',
+    data: { parameter: 'foreign' },
+  })
+}
+
+const placeOf = ({ type, server, host, port, socket, database }: LoadSpec): string =>
+  [type, server ?? socket ?? `${host ?? 'localhost'}:${port ?? ''}`, database].join(' ')
 
 async function publishedParts(
   number: number,

@@ -12,6 +12,7 @@ import type {
   DatabaseSpec,
   Deflate,
   JobKind,
+  LoadSpec,
   Pacing,
   RetentionPolicy,
   SourceSpec,
@@ -42,7 +43,11 @@ export interface RestoreRequest extends Keyed {
   kind: 'restore'
   /** A backup's number, or the path of an archive's last part. */
   archive: number | string
-  target: string
+  /** Folder for the files; may be absent where databases are put back. */
+  target?: string
+  databases?: LoadSpec[]
+  /** Needed to run the SQL of an archive that is named by its path: it may be anybody's. */
+  foreign?: boolean
   mode?: 'new' | 'inplace'
   patterns?: string[]
   salvage?: boolean

@@ -152,6 +152,21 @@ export interface BackupSpec {
   apart?: true
 }
 
+/** A database of a backup that is put back into a server. */
+export interface LoadSpec extends ServerAccess {
+  type: 'mysql' | 'postgresql'
+  /** Name of a server in the settings file, which says where it is; over the network there is no other way. */
+  server?: string
+  /** Its folder below `databases/` in the archive. */
+  name: string
+  /** What it is called on the server when it is whole. */
+  database: string
+  /** `new`: it is absent or empty. `swap`: loaded beside it first; what is there now is kept under another name. */
+  mode: 'new' | 'swap'
+  /** An empty database to load into first, where the account may make none (`swap`). */
+  scratch?: string
+}
+
 export interface RestoreSpec {
   kind: 'restore'
   profile: number
@@ -160,8 +175,12 @@ export interface RestoreSpec {
   pacing: Pacing
   /** The archive's last part (`x.zip`, `x.jpa`). Absolute. */
   archive: string
-  /** Target folder. Absolute. */
+  /** Target folder. Absolute; empty: nothing is restored as files. */
   target: string
+  /** Databases that are put into servers; their SQL is not restored as files then. Default: none. */
+  databases?: LoadSpec[]
+  /** The archive is none of our own backups: its SQL is trusted no further than it has to be. */
+  foreign?: true
   /** `new`: the target must be absent or empty. `inplace`: files are replaced one by one, each when its new content is proven. */
   mode: 'new' | 'inplace'
   /** Only entries that match one of these globs; empty = all. */

@@ -23,6 +23,8 @@ export type StageName =
   | 'extract'
   | 'finish-restore'
   | 'preview-restore'
+  | 'open-load'
+  | 'load'
   | 'check-archive'
 
 /** The first of them are the words of the JSON-RPC wire; restore and verify jobs show their own. */
@@ -56,6 +58,8 @@ export interface Stage {
   weight(spec: JobSpec): number
   /** The only entrance: resuming is starting (law 2). */
   run(ctx: StageContext): Steps<void | { backTo: StageName }>
+  /** Takes back what it has made outside the job's own folders; asked once, when the job is cancelled while this one runs. */
+  undo?(ctx: StageContext): Promise<void>
 }
 
 /** Where a work file lies: beside the record, or on the output's own file system. */

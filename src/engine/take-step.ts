@@ -122,8 +122,10 @@ class StepRun {
     // Asked for before the step began: not even its first piece of work is done, which might be the one without return.
     const end = this.#cancelMarked(job) ? 'cancelled' : await runSlice(ctx, turn)
     if (end === 'ended') this.#complete(job)
-    else if (end === 'cancelled' || this.#cancelMarked(job)) this.#end(job, 'cancelled', null)
-    else this.#goOn(job)
+    else if (end === 'cancelled' || this.#cancelMarked(job)) {
+      await this.#undo(ctx)
+      this.#end(job, 'cancelled', null)
+    } else this.#goOn(job)
     await ctx.commit(true)
     if (isEnded(job)) this.cleanUp()
     else this.#deps.warm.give(job.number, this.#held.epoch, this.#warm)
@@ -250,6 +252,16 @@ class StepRun {
     job.failingSince = null
     job.error = null
     job.sleepMs = Math.round(Math.max(0, this.#min - (this.#clock.mono() - this.#began)))
+  }
+
+  /** What a cancelled stage has made elsewhere goes; if it cannot, the job is cancelled all the same. */
+  async #undo(ctx: JobContext): Promise<void> {
+    try {
+      await ctx.stage?.undo?.(ctx)
+    } catch (error) {
+      const known = asBackupError(error, '')
+      this.#log.add('warn', `taking back what was made: ${known.message}`, factsOf(known))
+    }
   }
 
   #end(job: Job, status: JobStatus, error: BackupError | null): void {

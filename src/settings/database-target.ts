@@ -25,7 +25,7 @@ const LONGEST_SECRET = 4096
  */
 export function targetOf(
   disk: Disk,
-  spec: ServerDatabaseSpec,
+  spec: Wanted,
   servers: Settings['databaseServers'],
   env: Environment,
 ): DatabaseTarget {
@@ -51,10 +51,12 @@ export function targetOf(
   }
 }
 
+/** A database that is read, or one that is put back. */
+type Wanted = Pick<ServerDatabaseSpec, 'type' | 'server' | 'database'> & ServerAccess
 type Access = ServerAccess & { password?: string }
 type Environment = Readonly<Record<string, string | undefined>>
 
-function named(spec: ServerDatabaseSpec, servers: Settings['databaseServers']): Access {
+function named(spec: Wanted, servers: Settings['databaseServers']): Access {
   const { server = '' } = spec
   const found = Object.hasOwn(servers, server) ? servers[server] : undefined
   if (found !== undefined) return found
@@ -62,7 +64,7 @@ function named(spec: ServerDatabaseSpec, servers: Settings['databaseServers']): 
 }
 
 function passwordOf(
-  spec: ServerDatabaseSpec,
+  spec: Wanted,
   { password, passwordEnv, passwordFile }: Access,
   env: Environment,
   read: (file: string, what: string) => string,
@@ -75,7 +77,7 @@ function passwordOf(
   throw invalid(spec, `the variable ${passwordEnv} is not set`, 'Set it where Ratchet is started.')
 }
 
-function readText(disk: Disk, spec: ServerDatabaseSpec, file: string, what: string): string {
+function readText(disk: Disk, spec: Wanted, file: string, what: string): string {
   const hint = 'Check that it is there and that this account may read it.'
   let bytes
   try {
@@ -89,6 +91,6 @@ function readText(disk: Disk, spec: ServerDatabaseSpec, file: string, what: stri
 
 const firstLine = (text: string): string => text.slice(0, LONGEST_SECRET).split(/\r?\n/, 1)[0] ?? ''
 
-function invalid({ database }: ServerDatabaseSpec, why: string, hint: string, cause?: unknown): BackupError {
+function invalid({ database }: Wanted, why: string, hint: string, cause?: unknown): BackupError {
   return new BackupError('PROFILE_INVALID', `the database ${database} cannot be reached: ${why}`, { hint, cause })
 }

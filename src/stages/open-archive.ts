@@ -158,7 +158,7 @@ function checkRoom(ctx: StageContext, count: CountSlot): void {
   })
 }
 
-async function* readManifest(ctx: StageContext, archive: OpenArchive, count: CountSlot): Steps {
+export async function* readManifest(ctx: StageContext, archive: OpenArchive, count: Pick<CountSlot, 'copy'>): Steps {
   const slot = restoreSlot(ctx)
   if (slot.manifest === null && endsWithSeal(archive)) {
     ctx.warn('damaged_entry', 'the manifest is missing, and its seal is there; nothing is compared with it')

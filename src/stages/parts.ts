@@ -1,7 +1,15 @@
 import type { Codec } from '../archive/codec.ts'
 import type { OpenArchive, OpenOptions } from '../archive/open-archive.ts'
+import type { LoadSpec } from '../engine/spec.ts'
+import type { SqlLoad } from '../load/sql-load.ts'
 import type { Disk } from '../lib/disk.ts'
 import type { ProgramOptions, ProgramResult } from '../lib/program.ts'
+
+/** Which load of which job. */
+export interface LoadFor {
+  readonly id: string
+  readonly trusted: boolean
+}
 
 export type { ArchivePart, OpenArchive, OpenOptions } from '../archive/open-archive.ts'
 
@@ -20,6 +28,8 @@ export interface Parts {
    * Null where that is not possible; a failure shows when the files are synced one by one.
    */
   readonly flush: ((folder: string) => Promise<void>) | null
+  /** Connects to the server of a database, as the settings of this moment say. PROFILE_INVALID; those of `SqlLoad`. */
+  openLoad(spec: LoadSpec, load: LoadFor): Promise<SqlLoad>
   /** Whether the process may set owners. */
   readonly root: boolean
 }

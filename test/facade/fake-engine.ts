@@ -232,7 +232,7 @@ function specOf(request: StartRequest): JobSpec {
   return {
     kind: 'restore',
     ...common,
-    target: request.target,
+    target: request.target ?? '',
     mode: request.mode ?? 'new',
     patterns: request.patterns ?? [],
     salvage: request.salvage ?? false,

@@ -197,6 +197,7 @@ export function stagesWith(more: Partial<Parts>, place: Place): Record<StageName
       throw new Error('no program is to be started')
     },
     root: false,
+    openLoad: () => Promise.reject(new Error('no server is to be asked')),
     ...more,
   }
   const stages = {

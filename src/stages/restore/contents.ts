@@ -18,6 +18,11 @@ export interface Wanted {
 }
 
 /** `owned`: the bytes have their memory to themselves. */
+interface Proven {
+  readonly entry: Pick<ArchiveEntry, 'crc'>
+  readonly line: Pick<ManifestEntry, 'digest'> | null
+}
+
 export type Content = { readonly bytes: Buffer; readonly owned: boolean } | { readonly fault: Fault }
 
 const NOTHING = Buffer.alloc(0)
@@ -34,7 +39,7 @@ export function headFault({ entry, line }: Wanted): Fault | null {
 }
 
 /** Compares what was read with what the archive and the manifest say. Null if all is right. */
-export function contentFault({ entry, line }: Wanted, crc: number, digest: string | null): Fault | null {
+export function contentFault({ entry, line }: Proven, crc: number, digest: string | null): Fault | null {
   if (entry.crc !== null && crc !== entry.crc) return damaged('its CRC differs: the content is damaged')
   if (digest !== null && line !== null && digest !== line.digest) {
     return damaged('its digest differs from the manifest: the content is not what was backed up')
