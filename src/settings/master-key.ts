@@ -6,6 +6,7 @@ const SIZE = 32
 export const KEY_ID_SIZE = 8
 
 /** As the key file holds it: the key, and a check that shows a cut or mistyped one. */
+const MARK = 'ratchet_key_'
 const FORM = /^ratchet_key_([A-Za-z0-9_-]{43})_([0-9a-f]{8})$/
 /** As somebody else's generator may have made it. */
 const HEX = /^[0-9a-fA-F]{64}$/
@@ -39,7 +40,7 @@ export class MasterKey {
 
   toText(): string {
     const text = this.#bytes.toString('base64url')
-    return `ratchet_key_${text}_${checkOf(text)}`
+    return `${MARK}${text}_${checkOf(text)}`
   }
 
   /** Names the key beside what it has sealed. */
@@ -62,8 +63,13 @@ function ownBytes(text: string): Buffer | null {
 }
 
 function foreignBytes(text: string): Buffer | null {
+  if (text.startsWith(MARK)) return null // what is left of one of ours would be base64, too
   if (HEX.test(text)) return Buffer.from(text, 'hex')
   return BASE64.test(text) ? Buffer.from(text, 'base64') : null
 }
 
-const checkOf = (key: string): string => createHash('sha256').update(`ratchet_key_${key}`).digest('hex').slice(0, 8)
+const checkOf = (key: string): string =>
+  createHash('sha256')
+    .update(MARK + key)
+    .digest('hex')
+    .slice(0, 8)
