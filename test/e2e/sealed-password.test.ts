@@ -17,11 +17,15 @@ beforeAll(async () => {
     CREATE TABLE goods (id INT PRIMARY KEY, body TEXT NOT NULL);
     INSERT INTO goods SELECT seq, REPEAT(SHA1(seq), 20) FROM seq_1_to_9000;
     CREATE USER saver@localhost IDENTIFIED BY '${PASSWORD}';
-    GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, EXECUTE ON shop.* TO saver@localhost`)
+    GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, EXECUTE ON shop.* TO saver@localhost;
+    CREATE USER odd@localhost IDENTIFIED BY '${NAMESAKE}'`)
 }, 120_000)
 afterAll(() => server?.[Symbol.asyncDispose]())
 
 const PASSWORD = `canary ü/${randomBytes(9).toString('base64')}`
+
+/** A password that is the name of a database as well: what is said of that one tells it. */
+const NAMESAKE = 'name_and_password'
 
 /** As it may have been written by whoever was careless. */
 const FORMS = [
@@ -165,4 +169,16 @@ describe.skipIf(!hasMariadb)('a password in a profile', () => {
     ])
     expect(fs.existsSync(path.join(p.data, 'key'))).toBe(false)
   }, 120_000)
+
+  it('is known to what writes the log, once it was opened', async () => {
+    const p = place()
+    const database = { type: 'mysql', socket: server.socket, user: 'odd', password: NAMESAKE, database: NAMESAKE }
+    await ratchet(['profiles', 'save', profileFor(p, { sources: [], databases: [database] }), '--data', p.data])
+    expect((await ratchet(['backup', '--profile', '2', '--data', p.data])).code).toBe(1)
+    const log = fs.readFileSync(path.join(p.data, 'jobs/1/log.txt'), 'utf8')
+    expect(log).toMatch(/database.*\[redacted\]/)
+    expect(log).not.toContain(NAMESAKE)
+    const tested = await ratchet(['db', 'test', '2', '--data', p.data])
+    expect([tested.code, tested.out]).toEqual([1, expect.stringMatching(/: .*\[redacted\].* \[DATABASE_/)])
+  }, 60_000)
 })
