@@ -63,6 +63,9 @@ export function createProfiles(options: ProfilesOptions): Profiles {
     const db = open()
     return sealed(db, find(db, id), keys)
   }
+  /** The databases of one run: its `***` stand for what the profile holds. */
+  const given = (databases: readonly WrittenDatabase[], profile: PlannedProfile): DatabaseSpec[] =>
+    sealWritten(databases, profile.databases, { keys, others: holdsSealed(open().data.profiles) })
   return {
     list: () => open().data.profiles.map((entry) => shown(checkEntry(entry, file))),
     get: (id) => shown(find(open(), id)),
@@ -89,11 +92,6 @@ export function createProfiles(options: ProfilesOptions): Profiles {
         { wall: options.clock.wall(), host: options.host },
       )
     },
-  }
-
-  /** The databases of one run. Their passwords end with it, so no other secret is looked for but those of the profile. */
-  function given(databases: readonly WrittenDatabase[], profile: PlannedProfile): DatabaseSpec[] {
-    return sealWritten(databases, profile.databases, { keys, others: holdsSealed(open().data.profiles) })
   }
 }
 

@@ -142,6 +142,10 @@ describe.skipIf(!hasMariadb)('a password in a profile', () => {
     expect(restored.code).toBe(0)
     expect(fs.existsSync(p.at('back/all/site/link'))).toBe(true)
     expect(holding(filesBelow(p.at('back')), [fs.readFileSync(file), ...FORMS])).toEqual([])
+    // Nor is it written over (S-RES-7).
+    const over = ['restore', path.join(p.out, 'shop.zip'), '--to', p.site, '--in-place', '--data', p.at('data2')]
+    const refused = await ratchet(over, { env: { RATCHET_KEY_FILE: file } })
+    expect([refused.code, refused.err]).toEqual([1, expect.stringMatching(/FORBIDDEN/)])
   }, 120_000)
 
   it('is not sent to another server that an editor put there, and without its key nowhere', async () => {
