@@ -25,7 +25,9 @@ import { realDisk, type Disk } from './lib/disk.ts'
 import { ensureFolder } from './lib/durable-file.ts'
 import { asBackupError, BackupError } from './lib/errors.ts'
 import type { Logger } from './lib/logger.ts'
+import { Redactor } from './lib/redact.ts'
 import type { Thread } from './lib/thread.ts'
+import { Keys } from './settings/keys.ts'
 import { createProfiles } from './settings/profiles.ts'
 import { createRoots } from './settings/roots.ts'
 import { loadSettings, type Settings } from './settings/settings.ts'
@@ -75,8 +77,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const disk = options.disk ?? realDisk
   const clock = options.clock ?? systemClock
   const dataDir = path.resolve(options.dataDir)
-  makeDataFolder(disk, dataDir)
-  const settings = loadSettings(disk, dataDir, { create: true })
+  const settings = openDataFolder(disk, dataDir)
   const nonce = randomBytes(6).toString('hex')
   const { leaseGraceMs: graceMs = LEASE_GRACE, threads = defaultThreads() } = options
   const processes = systemProcesses(disk, nonce)
@@ -99,7 +100,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     ...(passwordCost === undefined ? {} : { passwordCost }),
   })
   const untell = noteJobs(engine.events, opened.audit)
-  const profiles = createProfiles({ disk, clock, folder: dataDir, host: os.hostname() })
+  const profiles = createProfiles({ disk, clock, folder: dataDir, host: os.hostname(), env: process.env })
   const archives = createArchives(engine, options.inline === true ? new LocalShelf(disk) : threadedShelf())
   const services: Services = {
     engine,
@@ -137,9 +138,18 @@ function databaseTests(dataDir: string): DatabaseTests {
   return {
     async test(database) {
       const [{ openSqlDump }, { probe }] = await Promise.all([import('./open-dump.ts'), import('./dump/probe.ts')])
-      return await probe(() => openSqlDump(dataDir, database, database.consistency ?? 'snapshot'))
+      const redactor = new Redactor()
+      const found = await probe(() => openSqlDump(dataDir, database, database.consistency ?? 'snapshot', redactor))
+      return found.ok ? found : { ...found, error: { ...found.error, message: redactor.text(found.error.message) } }
     },
   }
+}
+
+/** What makes any start senseless is found before anything is written. */
+function openDataFolder(disk: Disk, dataDir: string): Settings {
+  new Keys(disk, dataDir, process.env).check()
+  makeDataFolder(disk, dataDir)
+  return loadSettings(disk, dataDir, { create: true })
 }
 
 function makeDataFolder(disk: Disk, dataDir: string): void {
@@ -160,8 +170,9 @@ async function inlineSteps(store: JobStore, dataDir: string, threads: number): P
     import('./step-parts.ts'),
     import('./engine/runner.ts'),
   ])
-  const parts = openStages({ dataDir, threads })
-  const runner = inlineRunner({ store, stages: parts.stages, warm: new WarmStore() })
+  const redactor = new Redactor()
+  const parts = openStages({ dataDir, threads, redactor })
+  const runner = inlineRunner({ store, stages: parts.stages, warm: new WarmStore(), redactor })
   return {
     ...runner,
     async close() {

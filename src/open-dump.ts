@@ -5,19 +5,27 @@ import { MysqlLoad } from './load/mysql/mysql-load.ts'
 import type { SqlLoad } from './load/sql-load.ts'
 import type { LoadFor } from './stages/parts.ts'
 import { realDisk } from './lib/disk.ts'
+import type { Redactor } from './lib/redact.ts'
 import { targetOf } from './settings/database-target.ts'
+import { Keys } from './settings/keys.ts'
 import { loadSettings } from './settings/settings.ts'
 import { MysqlDump } from './dump/mysql/dump.ts'
 import { PostgresDump } from './dump/postgres/postgres-dump.ts'
 
-/** Connects to the server of a database, as the settings of this moment and our environment say. */
+/**
+ * Connects to the server of a database, as the settings of this moment and our environment say. The redactor is told
+ * the password before it is used.
+ */
 export async function openSqlDump(
   dataDir: string,
   spec: ServerDatabaseSpec,
   consistency: Consistency,
+  redactor: Redactor,
 ): Promise<SqlDump> {
   const { databaseServers } = loadSettings(realDisk, dataDir)
-  const target = targetOf(realDisk, spec, databaseServers, process.env)
+  const { env } = process
+  const target = targetOf(realDisk, spec, databaseServers, { env, keys: new Keys(realDisk, dataDir, env) })
+  redactor.know(target.password)
   const options = { ...spec.tables, consistency }
   return spec.type === 'mysql' ? await MysqlDump.open(target, options) : await PostgresDump.open(target, options)
 }

@@ -6,6 +6,7 @@ import { realDisk } from './lib/disk.ts'
 import { GroupSync } from './lib/group-sync.ts'
 import { runProgram } from './lib/program.ts'
 import type { RestoreStageName } from './registry.ts'
+import { Keys } from './settings/keys.ts'
 import { findProgram } from './source/getfattr.ts'
 import { checkArchiveStage } from './stages/check-archive.ts'
 import { extractStage } from './stages/extract.ts'
@@ -25,7 +26,7 @@ export function restoreStages(dataDir: string, codec: Codec): Record<RestoreStag
   const parts: Parts = {
     openArchive,
     codec: () => codec,
-    ownPlaces: () => [dataDir, PROGRAM],
+    ownPlaces: () => [dataDir, PROGRAM, ...new Keys(realDisk, dataDir, process.env).files],
     setfattr: findProgram(realDisk, 'setfattr'),
     run: runProgram,
     flush: together === null ? null : (folder) => together.flush(folder),

@@ -28,8 +28,8 @@ function open({ dataDir, nonce, threads, graceMs }: ThreadData): Opened {
     paths: jobPaths(dataDir),
     graceMs,
   })
-  const parts = openStages({ dataDir, threads })
   const redactor = new Redactor([tokenIfThere(realDisk, dataDir) ?? ''])
+  const parts = openStages({ dataDir, threads, redactor })
   const runner = inlineRunner({ store, stages: parts.stages, warm: new WarmStore(), redactor })
   return {
     runner,

@@ -10,6 +10,7 @@ import type { Stage, StageContext, StageName } from './engine/stage.ts'
 import { SqliteDumper } from './dump/sqlite.ts'
 import { systemClock } from './lib/clock.ts'
 import { errnoOf } from './lib/errors.ts'
+import { Redactor } from './lib/redact.ts'
 import { formatNamed, stagesOf } from './registry.ts'
 import { restoreStages } from './restore-parts.ts'
 import { ArchiveSink } from './sink/archive-sink.ts'
@@ -22,6 +23,7 @@ import type { BackupParts, PlaceId } from './stages/backup-parts.ts'
 import { backupSpec } from './stages/init.ts'
 import { restoreScript } from './installation/script.ts'
 import { restoreReadme } from './installation/readme.ts'
+import { Keys } from './settings/keys.ts'
 import { proveParts } from './stages/prove-parts.ts'
 import { VERSION } from './version.ts'
 
@@ -29,23 +31,27 @@ export interface StepParts extends Disposable {
   readonly stages: Readonly<Record<StageName, Stage>>
 }
 
-/** Everything a thread that steps needs: the stages with their parts, over one codec. */
-export function openStages(options: { dataDir: string; threads: number }): StepParts {
+/** Everything a thread that steps needs: the stages with their parts, over one codec. The redactor learns what they open. */
+export function openStages(options: { dataDir: string; threads: number; redactor?: Redactor }): StepParts {
   const codec = createCodec({ threads: options.threads })
   return {
-    stages: stagesOf(backupParts(options.dataDir, codec), restoreStages(options.dataDir, codec)),
+    stages: stagesOf(
+      backupParts(options.dataDir, codec, options.redactor ?? new Redactor()),
+      restoreStages(options.dataDir, codec),
+    ),
     [Symbol.dispose]: () => codec[Symbol.dispose](),
   }
 }
 
-function backupParts(dataDir: string, codec: Codec): BackupParts {
+function backupParts(dataDir: string, codec: Codec, redactor: Redactor): BackupParts {
   return {
     labels: labelsFor,
     openSource: (spec, label, ctx, { own, databases }) =>
       releasing(openDirectory({ ...spec, label }, { ...envOf(ctx, own), databases }), ctx),
     openDumper: () => new SqliteDumper(systemClock),
     // The drivers are loaded where there is a database to be read.
-    openSqlDump: async (spec, consistency) => (await import('./open-dump.ts')).openSqlDump(dataDir, spec, consistency),
+    openSqlDump: async (spec, consistency) =>
+      (await import('./open-dump.ts')).openSqlDump(dataDir, spec, consistency, redactor),
     async *countSource(spec, label, own, ctx, count) {
       const key = `count-${label}`
       const state = ctx.slot(key, newCount)
@@ -63,7 +69,7 @@ function backupParts(dataDir: string, codec: Codec): BackupParts {
     },
     partName: (ctx, base, index, count) => formatNamed(backupSpec(ctx).format).partName(base, index, count),
     holdsCrc: (ctx) => formatNamed(backupSpec(ctx).format).writer.holdsCrc,
-    ownPlaces: (ctx) => placesOf(ctx, [dataDir, backupSpec(ctx).output, ctx.folder('out')]),
+    ownPlaces: (ctx) => placesOf(ctx, [dataDir, ...keyFiles(ctx, dataDir), backupSpec(ctx).output, ctx.folder('out')]),
     proveParts: (ctx, parts, done) => proveParts({ codec, open: openFinished }, ctx, parts, done),
     olderBackups: (ctx) => new Shelf(ctx.disk, ctx.clock, jobPaths(dataDir), { trail: trailOf(ctx, dataDir) }),
     version: VERSION,
@@ -121,6 +127,10 @@ function releasing(source: Source, ctx: StageContext): Source {
     },
   }
 }
+
+/** A key beside what it opens would be none; it may lie outside the data folder. */
+const keyFiles = ({ disk }: StageContext, dataDir: string): readonly string[] =>
+  new Keys(disk, dataDir, process.env).files
 
 function placesOf(ctx: StageContext, folders: readonly string[]): PlaceId[] {
   const places: PlaceId[] = []

@@ -25,6 +25,7 @@ import type { Session } from './session.ts'
 const EPILOGUE = `
 Ratchet works in this process on a data folder (--data), or asks a server (--url).
 Environment: RATCHET_URL, RATCHET_TOKEN, RATCHET_DATA stand in for the options; RATCHET_DEBUG=1 shows stacks.
+RATCHET_KEY, or the file RATCHET_KEY_FILE, holds the key of stored passwords in place of the file "key" of the data folder.
 
 Exit codes:
   0    complete

@@ -15,6 +15,8 @@ export interface ServerDatabase {
   user?: string
   passwordEnv?: string
   passwordFile?: string
+  /** Told as `***`, never itself; `***` sent back keeps the one that is stored. */
+  password?: string
   tls?: { ca?: string; name?: string }
   database: string
   name?: string

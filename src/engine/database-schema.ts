@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { componentSchema, oneLine, pathSchema, whole } from './schema-words.ts'
-import type { DatabaseSpec, ServerAccess, ServerDatabaseSpec, SqliteSpec } from './spec.ts'
+import { componentSchema, oneLine, pathSchema, textOf, whole } from './schema-words.ts'
+import type { ServerAccess, ServerDatabaseSpec, SqliteSpec, WrittenDatabase } from './spec.ts'
 
 /** Databases as a profile names them. */
 
@@ -45,7 +45,18 @@ const sqliteSchema = z.strictObject({
   critical: z.boolean().exactOptional().describe('Whether its failure fails the run (default true).'),
 }) satisfies z.ZodType<SqliteSpec>
 
-const serverSchema = z.strictObject({
+/** What is shown in place of a password, and means "the one that is stored" where it is written. */
+export const HIDDEN = '***'
+
+const passwordSchema = textOf(1024)
+  .min(1)
+  .refine((text) => !text.includes('\0'), 'must not hold a zero byte')
+const sealedSchema = z
+  .string()
+  .max(4096)
+  .regex(/^sealed:v\d{1,4}:[A-Za-z0-9_-]+$/, 'must be what Ratchet has put there')
+
+const serverDatabase = {
   type: z.enum(['mysql', 'postgresql']),
   server: nameSchema.exactOptional().describe('A server of the settings file, in place of host, user and password.'),
   ...serverAccess,
@@ -65,21 +76,55 @@ const serverSchema = z.strictObject({
   restarts: whole(0, 100)
     .exactOptional()
     .describe('How often a lost snapshot is begun again before the rest is read table by table (default 2).'),
-}) satisfies z.ZodType<ServerDatabaseSpec>
+}
+
+const writtenSchema = z.strictObject({
+  ...serverDatabase,
+  password: passwordSchema
+    .exactOptional()
+    .describe('The password itself. It is stored sealed and shown as ***; *** sent back keeps the one that is stored.'),
+})
+
+const storedSchema = z.strictObject({
+  ...serverDatabase,
+  password: passwordSchema
+    .exactOptional()
+    .describe(
+      'The password itself. Ratchet puts it here sealed, as passwordSealed, as soon as the profile is saved or used. Write it to give a new one; an old passwordSealed then counts no more.',
+    ),
+  passwordSealed: sealedSchema
+    .exactOptional()
+    .describe('The password as Ratchet stores it, good for this server, user and tls alone. Not to be edited.'),
+})
 
 /** Every key that a database may have. */
-export const DATABASE_KEYS: readonly string[] = [sqliteSchema, serverSchema].flatMap(({ shape }) => Object.keys(shape))
+export const DATABASE_KEYS: readonly string[] = [sqliteSchema, storedSchema].flatMap(({ shape }) => Object.keys(shape))
 
+type Checked = z.output<typeof storedSchema> | SqliteSpec
+
+function complainAbout(database: Checked, context: z.core.$RefinementCtx): void {
+  if (database.type === 'sqlite') return
+  const { server, host, socket, port, user, tls, passwordEnv, passwordFile } = database
+  const password = database.password ?? database.passwordSealed
+  const own = host ?? socket ?? user ?? password ?? passwordEnv ?? passwordFile ?? port ?? tls
+  const complain = (message: string): void => context.addIssue({ code: 'custom', message })
+  if (server !== undefined && own !== undefined)
+    complain('names a server of the settings file, and says itself where it is')
+  if (server === undefined && user === undefined) complain('names neither a server of the settings file nor a user')
+  if (socket !== undefined && (host ?? port) !== undefined) complain('has a socket and a host')
+  if ([password, passwordEnv, passwordFile].filter((one) => one !== undefined).length > 1)
+    complain('has two places for its password')
+}
+
+/** As it is written by people and shown to them. */
 export const databaseSchema = z
-  .discriminatedUnion('type', [sqliteSchema, serverSchema])
-  .superRefine((database, context) => {
-    if (database.type === 'sqlite') return
-    const { server, host, socket, user, passwordEnv, passwordFile } = database
-    const own = host ?? socket ?? user ?? passwordEnv ?? passwordFile ?? database.port ?? database.tls
-    const complain = (message: string): void => context.addIssue({ code: 'custom', message })
-    if (server !== undefined && own !== undefined)
-      complain('names a server of the settings file, and says itself where it is')
-    if (server === undefined && user === undefined) complain('names neither a server of the settings file nor a user')
-    if (socket !== undefined && (host ?? database.port) !== undefined) complain('has a socket and a host')
-    if (passwordEnv !== undefined && passwordFile !== undefined) complain('has two places for its password')
-  }) satisfies z.ZodType<DatabaseSpec>
+  .discriminatedUnion('type', [sqliteSchema, writtenSchema])
+  .superRefine(complainAbout) satisfies z.ZodType<WrittenDatabase>
+
+/** As `profiles.json` holds it: by us, or edited by people. */
+export const storedDatabaseSchema = z
+  .discriminatedUnion('type', [sqliteSchema, storedSchema])
+  .superRefine(complainAbout) satisfies z.ZodType<StoredDatabase>
+
+/** Sealed, or in the open where people have written it into the file. */
+export type StoredDatabase = SqliteSpec | (ServerDatabaseSpec & { password?: string })

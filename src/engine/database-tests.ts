@@ -1,6 +1,5 @@
 import { BackupError, type ErrorRecord } from '../lib/errors.ts'
-import type { Profile } from './services.ts'
-import type { ServerDatabaseSpec } from './spec.ts'
+import type { DatabaseSpec, ServerDatabaseSpec } from './spec.ts'
 
 /** Tries out whether databases of servers could be backed up. */
 export interface DatabaseTests {
@@ -47,7 +46,10 @@ export interface DatabaseTest {
 }
 
 /** The databases of servers that a profile names, or the one that is asked for. DATABASE_NOT_FOUND if there is none. */
-export function serverDatabasesOf(profile: Pick<Profile, 'id' | 'databases'>, wanted?: string): ServerDatabaseSpec[] {
+export function serverDatabasesOf(
+  profile: { readonly id: number; readonly databases: readonly DatabaseSpec[] },
+  wanted?: string,
+): ServerDatabaseSpec[] {
   const all = profile.databases.filter((one): one is ServerDatabaseSpec => one.type !== 'sqlite')
   const chosen = all.filter((one) => wanted === undefined || wanted === nameOf(one) || wanted === one.database)
   if (chosen.length > 0) return chosen

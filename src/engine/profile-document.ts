@@ -3,7 +3,10 @@ import { BackupError } from '../lib/errors.ts'
 import { complaintOf, profileIdSchema, profileInputSchema } from './profile-schema.ts'
 import type { Profile, Profiles } from './services.ts'
 
-/** A profile on its way from one installation to another, as a file. It holds no secrets: profiles have none. */
+/**
+ * A profile on its way from one installation to another, as a file. Passwords are left out of it: `***` stands in
+ * their place, and whoever imports it puts them there again.
+ */
 
 export const DOCUMENT_FORMAT = 'ratchet-profile'
 export const DOCUMENT_VERSION = 1

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { databaseSchema } from './database-schema.ts'
+import { databaseSchema, storedDatabaseSchema } from './database-schema.ts'
 import { componentSchema, oneLine, pathSchema, textOf, whole } from './schema-words.ts'
 import { DEFAULT_PACING } from './spec.ts'
 import type { Profile, ProfileOverrides } from './services.ts'
@@ -53,7 +53,9 @@ export const directorySourceSchema = z.strictObject({
 
 const sourcesSchema = z.array(directorySourceSchema).max(100).describe('What is backed up.')
 
-const databasesSchema = z.array(databaseSchema).max(100).describe('Databases copied by their own engine while in use.')
+const databasesOf = <T extends z.ZodType>(schema: T): z.ZodArray<T> =>
+  z.array(schema).max(100).describe('Databases copied by their own engine while in use.')
+const databasesSchema = databasesOf(databaseSchema)
 const typeSchema = z
   .enum(['full', 'files', 'databases'])
   .describe('What the backup holds: all, only the sources, or only the databases.') satisfies z.ZodType<BackupType>
@@ -112,13 +114,17 @@ const settings = {
 
 export const profileIdSchema = whole(1, 1_000_000_000).describe('Number of the profile.')
 
-/** A profile as it is kept. */
+/** A profile as it is shown. */
 export const profileSchema = z.strictObject({
   id: profileIdSchema,
   name: oneLine(255).min(1).describe('For people.'),
   ...settings,
   pacing: pacingSchema,
 }) satisfies z.ZodType<Profile>
+
+/** A profile as it is kept. */
+export const storedProfileSchema = profileSchema.extend({ databases: databasesOf(storedDatabaseSchema).default([]) })
+export type StoredProfile = z.output<typeof storedProfileSchema>
 
 export const DEFAULT_ARCHIVE = '[host]-[profile]-[date]-[time]-[number]'
 

@@ -9,13 +9,14 @@ import type { Access, Accounts, Audit, Scope, Tickets } from './who.ts'
 import type {
   BackupSpec,
   BackupType,
-  DatabaseSpec,
   Deflate,
   JobKind,
   LoadSpec,
   Pacing,
   RetentionPolicy,
   SourceSpec,
+  DatabaseSpec,
+  WrittenDatabase,
 } from './spec.ts'
 
 /**
@@ -225,12 +226,12 @@ export interface RetentionVerdict {
   reasons: readonly (KeptBy | RemovedFor)[]
 }
 
-/** A saved profile, as people write it. */
+/** A saved profile, as people write it. Passwords in it are never told: see `WrittenServerDatabase`. */
 export interface Profile {
   id: number
   name: string
   sources: SourceSpec[]
-  databases: DatabaseSpec[]
+  databases: WrittenDatabase[]
   type: BackupType
   output: string
   format: 'zip' | 'jpa'
@@ -259,14 +260,16 @@ export interface Profiles {
   list(): Profile[]
   /** PROFILE_NOT_FOUND. */
   get(id: number): Profile
-  /** Validates, writes durably. `id` absent: the next free one. */
+  /** Validates, writes durably, passwords sealed. `id` absent: the next free one. PROFILE_INVALID. */
   save(profile: unknown): Profile
+  /** What the profile names, to be connected to: with passwords, sealed. PROFILE_NOT_FOUND. */
+  databases(id: number): DatabaseSpec[]
   /** PROFILE_NOT_FOUND. */
   remove(id: number): void
   /**
    * Freezes one run of a profile: overrides applied, the archive's name expanded except `[number]`, which
-   * only the engine knows. PROFILE_NOT_FOUND; PROFILE_INVALID when it names no sources. Paths are not
-   * held against the roots here: whoever took them from a network has done so.
+   * only the engine knows. PROFILE_NOT_FOUND; PROFILE_INVALID when it names no sources. Passwords are sealed in it.
+   * Paths are not held against the roots here: whoever took them from a network has done so.
    */
   plan(id: number, run?: ProfileRun): BackupSpec
 }

@@ -79,6 +79,8 @@ export interface ServerAccess {
 
 /** A database of a server, read as SQL into `databases/<name>/` of the archive. */
 export interface ServerDatabaseSpec extends ServerAccess {
+  /** Its password, sealed for this server and account alone: see `settings/sealed.ts`. */
+  passwordSealed?: string
   type: 'mysql' | 'postgresql'
   /** Name of a server in the settings file, which says where it is; over the network there is no other way. */
   server?: string
@@ -96,6 +98,14 @@ export interface ServerDatabaseSpec extends ServerAccess {
 }
 
 export type DatabaseSpec = SqliteSpec | ServerDatabaseSpec
+
+/** A database of a server as people write it and as it is shown to them. */
+export interface WrittenServerDatabase extends Omit<ServerDatabaseSpec, 'passwordSealed'> {
+  /** Shown as `***`; what is written goes into no file but sealed. `***` written: the one that is stored stays. */
+  password?: string
+}
+
+export type WrittenDatabase = SqliteSpec | WrittenServerDatabase
 
 /** What a backup holds: all that is named, or only one of the two kinds. */
 export type BackupType = 'full' | 'files' | 'databases'

@@ -50,7 +50,7 @@ function hideAssigned(text: string, head: RegExp): string {
 
 /** Words that a service puts before the secrets it makes, and our own. */
 const MADE = [
-  String.raw`ratchet_(?:token|session|setup)_[\w-]+`,
+  String.raw`ratchet_(?:token|session|setup|key)_[\w-]+`,
   String.raw`eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*){0,3}`,
   String.raw`(?:AKIA|ASIA)[A-Z0-9]{16}`,
   String.raw`gh[pousr]_[A-Za-z0-9]{20,}`,

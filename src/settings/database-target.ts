@@ -2,6 +2,9 @@ import type { Disk } from '../lib/disk.ts'
 import { readFileIfThere } from '../lib/durable-file.ts'
 import { BackupError } from '../lib/errors.ts'
 import type { ServerAccess, ServerDatabaseSpec } from '../engine/spec.ts'
+import type { Environment, Keys } from './keys.ts'
+import { unseal } from './sealed.ts'
+import { boundTo, secureOf } from './server-identity.ts'
 import type { Settings } from './settings.ts'
 
 /** Where to connect to, with the secret; never kept anywhere. */
@@ -15,31 +18,30 @@ export interface DatabaseTarget {
   readonly tls?: { readonly ca?: string; readonly name?: string }
 }
 
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/i
 /** A password file is one line. Bytes. */
 const LONGEST_SECRET = 4096
 
 /**
  * Finds the server of a database and its password. A server on another machine is spoken to by TLS alone (S-SRV-1).
- * PROFILE_INVALID: no such server, or no password where it is said to be.
+ * PROFILE_INVALID: no such server, no password where it is said to be, or one that was stored for another server.
+ * STATE_DAMAGED: the key is gone or damaged.
  */
 export function targetOf(
   disk: Disk,
   spec: Wanted,
   servers: Settings['databaseServers'],
-  env: Environment,
+  { env, keys }: { readonly env: Environment; readonly keys: Keys },
 ): DatabaseTarget {
   const access: Access = spec.server === undefined ? spec : named(spec, servers)
-  const { host = 'localhost', port, socket, user, tls } = access
+  const { host = 'localhost', port, socket, user } = access
   if (user === undefined) throw invalid(spec, 'no user is named for it', 'Name one, with the server.')
   const read = (file: string, what: string): string => readText(disk, spec, file, what)
-  const far = socket === undefined && !LOOPBACK.test(host)
-  const secure = tls ?? (far ? {} : undefined)
+  const secure = secureOf(access)
   const { ca, name } = secure ?? {}
   return {
     ...(socket === undefined ? { host } : { socket }),
     ...(port === undefined ? {} : { port }),
-    ...{ user, password: passwordOf(spec, access, env, read), database: spec.database },
+    ...{ user, password: openOf(spec, keys) ?? passwordOf(spec, access, env, read), database: spec.database },
     ...(secure === undefined
       ? {}
       : {
@@ -54,13 +56,23 @@ export function targetOf(
 /** A database that is read, or one that is put back. */
 type Wanted = Pick<ServerDatabaseSpec, 'type' | 'server' | 'database'> & ServerAccess
 type Access = ServerAccess & { password?: string }
-type Environment = Readonly<Record<string, string | undefined>>
 
 function named(spec: Wanted, servers: Settings['databaseServers']): Access {
   const { server = '' } = spec
   const found = Object.hasOwn(servers, server) ? servers[server] : undefined
   if (found !== undefined) return found
   throw invalid(spec, `the settings file names no server ${JSON.stringify(server)}`, 'Add it under "databaseServers".')
+}
+
+function openOf(spec: ServerDatabaseSpec, keys: Keys): string | null {
+  if (spec.passwordSealed === undefined) return null
+  const key = keys.present()
+  try {
+    return unseal(spec.passwordSealed, key, boundTo(spec))
+  } catch (error) {
+    if (error instanceof BackupError) throw invalid(spec, error.message, error.hint, error)
+    throw error
+  }
 }
 
 function passwordOf(

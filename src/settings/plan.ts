@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { BackupSpec } from '../engine/spec.ts'
+import type { BackupSpec, DatabaseSpec } from '../engine/spec.ts'
 import type { Profile, ProfileOverrides, ProfileRun } from '../engine/services.ts'
 import { BackupError } from '../lib/errors.ts'
+import { bare } from './profile-secrets.ts'
 
 export interface RunFacts {
   /** Wall clock, milliseconds since 1970. */
@@ -11,6 +12,11 @@ export interface RunFacts {
   /** Number of the job, where it is already known. */
   readonly number?: number
 }
+
+/** A profile, and what one run changes of it, with every password sealed. */
+export type PlannedProfile = Omit<Profile, 'databases'> & { databases: DatabaseSpec[] }
+type PlannedOverrides = Omit<ProfileOverrides, 'databases'> & { databases?: DatabaseSpec[] }
+type PlannedRun = Omit<ProfileRun, 'overrides'> & { overrides?: PlannedOverrides }
 
 /** `[date, time]` in UTC as `20260629`, `121045`: sorts, and means the same on every machine. */
 function stamps(wall: number): { date: string; time: string; readable: string } {
@@ -42,13 +48,13 @@ export function expandArchiveName(template: string, profile: Pick<Profile, 'name
 }
 
 /** Whether nothing that is named would be backed up. */
-function isEmpty({ type, sources, databases }: Pick<Profile, 'type' | 'sources' | 'databases'>): boolean {
+function isEmpty({ type, sources, databases }: Pick<PlannedProfile, 'type' | 'sources' | 'databases'>): boolean {
   const files = type === 'databases' ? 0 : sources.length
   return files + (type === 'files' ? 0 : databases.length) === 0
 }
 
 /** What a run of this profile means, frozen. PROFILE_INVALID when it names nothing to back up. */
-export function profileToBackupSpec(profile: Profile, run: ProfileRun, facts: RunFacts): BackupSpec {
+export function profileToBackupSpec(profile: PlannedProfile, run: PlannedRun, facts: RunFacts): BackupSpec {
   const { pacing, ...overrides } = run.overrides ?? {}
   const effective = { ...profile, ...overrides }
   if (isEmpty(effective)) {
@@ -85,5 +91,11 @@ export function profileToBackupSpec(profile: Profile, run: ProfileRun, facts: Ru
 const OF_WHAT = ['sources', 'databases', 'type', 'output'] as const
 
 /** Whether a run is of other data than its profile: it then takes no backup's place, and none takes its. */
-const isApart = (profile: Profile, overrides: Omit<ProfileOverrides, 'pacing'>): boolean =>
-  OF_WHAT.some((key) => overrides[key] !== undefined && !isDeepStrictEqual(overrides[key], profile[key]))
+const isApart = (profile: PlannedProfile, overrides: PlannedOverrides): boolean =>
+  OF_WHAT.some(
+    (key) => overrides[key] !== undefined && !isDeepStrictEqual(ofWhat(overrides)[key], ofWhat(profile)[key]),
+  )
+
+/** By which password it is read changes nothing about it. */
+const ofWhat = <T extends PlannedOverrides>(one: T): T =>
+  one.databases === undefined ? one : { ...one, databases: one.databases.map(bare) }

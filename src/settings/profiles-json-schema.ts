@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { z } from 'zod'
-import { profileSchema } from '../engine/profile-schema.ts'
+import { storedProfileSchema } from '../engine/profile-schema.ts'
 import type { Disk } from '../lib/disk.ts'
 import { readFileIfThere, replaceFile } from '../lib/durable-file.ts'
 import { errnoOf } from '../lib/errors.ts'
@@ -15,7 +15,7 @@ const fileSchema = z.strictObject({
   $schema: z.string().exactOptional(),
   format: z.literal(PROFILES_FORMAT).describe('Version of this file.'),
   next: z.int().min(1).default(1).describe('The next profile gets this number, or a higher one.'),
-  profiles: z.array(profileSchema).max(10_000),
+  profiles: z.array(storedProfileSchema).max(10_000),
 })
 
 /** JSON Schema, draft 7: what editors understand. */

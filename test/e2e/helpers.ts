@@ -43,7 +43,7 @@ export interface Options {
   onLine?: (line: Line, child: ChildProcess) => void
 }
 
-const SILENT = ['RATCHET_URL', 'RATCHET_TOKEN', 'RATCHET_DATA', 'RATCHET_DEBUG']
+const SILENT = ['RATCHET_URL', 'RATCHET_TOKEN', 'RATCHET_DATA', 'RATCHET_DEBUG', 'RATCHET_KEY', 'RATCHET_KEY_FILE']
 
 export async function ratchet(argv: string[], options: Options = {}): Promise<Ran> {
   const env = { ...process.env, ...options.env }

@@ -1,3 +1,5 @@
+import fs from 'node:fs'
+import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openWorld, TESTED, type Reply, type World } from './world.ts'
 
@@ -32,10 +34,23 @@ describe('databases of servers over the network', () => {
     ['a socket', { type: 'postgresql', socket: '/run/postgresql', user: 'postgres', database: 'shop' }],
     ['a password file', { ...inline, passwordFile: '/etc/shadow' }],
     ['a variable of the environment', { ...inline, passwordEnv: 'RATCHET_TOKEN' }],
+    ['a password itself', { ...inline, password: 'canary' }],
   ])('cannot be given by %s: not saved, not started, not tested', async (_, database) => {
     await using world = await openWorld()
-    expect(codeOf(await save(world, [database]))).toBe('FORBIDDEN')
-    expect(codeOf(await world.rpc('startBackup', { overrides: { databases: [database] } }))).toBe('FORBIDDEN')
+    const replies = [
+      await save(world, [database]),
+      await world.rpc('startBackup', { overrides: { databases: [database] } }),
+      await world.rpc('importProfile', {
+        document: {
+          format: 'ratchet-profile',
+          version: 1,
+          profile: { name: 'x', output: '/x', databases: [database] },
+        },
+      }),
+    ]
+    expect(replies.map(codeOf)).toEqual(['FORBIDDEN', 'FORBIDDEN', 'FORBIDDEN'])
+    expect(JSON.stringify(replies)).not.toContain('canary')
+    expect(fs.existsSync(path.join(world.folder, 'key'))).toBe(false)
     // A profile that the host itself saved is no way round.
     const { id } = world.services.profiles.save({ name: 'x', sources: [], output: '/x', databases: [database] })
     expect(codeOf(await world.rpc('testDatabase', { profile: id }))).toBe('FORBIDDEN')
@@ -47,7 +62,9 @@ describe('databases of servers over the network', () => {
     ['no place', { type: 'mysql', database: 'shop' }],
     ['a socket and a host', { ...inline, socket: '/s' }],
     ['two passwords', { ...inline, passwordFile: '/f', passwordEnv: 'E' }],
-    ['a password itself', { ...inline, password: 'secret' }],
+    ['a password for a named server', { ...shop, password: 'secret' }],
+    ['a password and a file', { ...inline, password: 'secret', passwordFile: '/f' }],
+    ['a sealed password', { ...inline, passwordSealed: 'sealed:v1:secret' }],
     ['an option as a host', { ...inline, host: '-oProxyCommand=id' }],
     ['a line break in a name', { ...shop, database: 'a\nb' }],
     ['a folder in a name', { ...shop, name: '../x' }],
@@ -59,5 +76,33 @@ describe('databases of servers over the network', () => {
     const reply = await save(world, [database])
     expect(codeOf(reply)).toBe('BAD_REQUEST')
     expect(JSON.stringify(reply)).not.toContain('secret')
+  })
+
+  test('a password that the host saved is told to nobody, in no form', async () => {
+    await using world = await openWorld()
+    const { profiles } = world.services
+    const database = { ...inline, password: 'canary-password' }
+    const { id } = profiles.save({ name: 'x', sources: [], output: '/x', databases: [database] })
+    const sealed = JSON.stringify(profiles.databases(id)).match(/sealed:v1:[\w-]+/)?.[0] ?? ''
+    expect(sealed.length).toBeGreaterThan(50)
+    const shown = [{ ...inline, password: '***' }]
+    const [one, all, exported] = [
+      await world.rpc('getProfile', { id }),
+      await world.rpc('getProfiles'),
+      await world.rpc('exportProfile', { id }),
+    ]
+    expect(one.result?.['databases']).toEqual(shown)
+    expect(all.result).toMatchObject({ profiles: [{}, { databases: shown }] })
+    expect(exported.result).toMatchObject({ profile: { databases: shown } })
+    const refused = [
+      await world.rpc('saveProfile', one.result),
+      await world.rpc('startBackup', { profile: id, overrides: { databases: shown } }),
+      await world.rpc('importProfile', { document: exported.result, replace: true }),
+      await world.rpc('testDatabase', { profile: id }),
+    ]
+    expect(refused.map(codeOf)).toEqual(['FORBIDDEN', 'FORBIDDEN', 'FORBIDDEN', 'FORBIDDEN'])
+    const told = JSON.stringify([one, all, exported, refused, await world.rpc('getAudit', {})])
+    for (const secret of ['canary', 'sealed', sealed, fs.readFileSync(path.join(world.folder, 'key'), 'utf8').trim()])
+      expect(told).not.toContain(secret)
   })
 })

@@ -52,6 +52,7 @@ const PLANTED: readonly string[] = [
 
 const MADE: readonly string[] = [
   `ratchet_token_0123456789ab_${TOKEN43}`,
+  `ratchet_key_${TOKEN43}_0123abcd`,
   `ratchet_session_0123456789ab_${TOKEN43}`,
   TOKEN43,
   'AKIAIOSFODNN7EXAMPLE',

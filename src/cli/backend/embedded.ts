@@ -121,7 +121,10 @@ export class EmbeddedBackend implements Backend {
 
   async testDatabases(profile: number, database?: string): Promise<DatabaseTest[]> {
     const { profiles, databases } = this.#app.services
-    return await testAll(serverDatabasesOf(profiles.get(profile), database), databases)
+    return await testAll(
+      serverDatabasesOf({ id: profile, databases: profiles.databases(profile) }, database),
+      databases,
+    )
   }
 
   resolve(id: string): Promise<number> {

@@ -6,8 +6,8 @@ import * as parse from '../parse.ts'
 import type { Session } from '../session.ts'
 
 const EXAMPLES = `
-Databases stand in a profile, under "databases"; where a server is, and the password, in the profile or in
-settings.json under "databaseServers".
+Databases stand in a profile, under "databases"; where a server is, and the password (stored sealed), in the profile
+or in settings.json under "databaseServers".
 
 Examples:
   ratchet db test 2

@@ -10,6 +10,7 @@ import type { Session } from '../session.ts'
 const EXAMPLES = `
 A profile is a JSON object: name, sources [{type: "directory", path, exclude, …}], output, format, archive,
 partSize, level, pacing {minMs, maxMs, bias}. "ratchet profiles show 1" prints one to start from.
+A password in it is stored sealed and shown as ***; *** saved again keeps it for the same server and account.
 
 Examples:
   ratchet profiles
@@ -48,7 +49,7 @@ export function addProfiles(program: Command, session: Session): void {
     .action((id: number, _options: object, command: Command) => remove(session, command, id))
   profiles
     .command('export')
-    .description('Prints a profile as a document that "import" takes, here or elsewhere; it holds no secrets.')
+    .description('Prints a profile as a document that "import" takes, here or elsewhere; passwords are left out (***).')
     .argument('<n>', 'number of the profile', parse.parsePositive)
     .option('-o, --output <file>', 'write it there instead; what is there already stays')
     .action((id: number, options: OutputOption, command: Command) => exportProfile(session, command, id, options))

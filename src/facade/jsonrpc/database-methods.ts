@@ -13,7 +13,7 @@ export const databases = {
     result: s.databaseTests,
     async run(services, { profile, database }, call) {
       requireProfile(services, profile, call)
-      const chosen = serverDatabasesOf(services.profiles.get(profile), database)
+      const chosen = serverDatabasesOf({ id: profile, databases: services.profiles.databases(profile) }, database)
       checkPlaces(services, { databases: chosen })
       return { databases: await testAll(chosen, services.databases) }
     },

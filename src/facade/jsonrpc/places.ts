@@ -1,7 +1,13 @@
 import path from 'node:path'
 import { requireFresh, requireRole, type Call } from '../facade.ts'
 import type { ProfileOverrides, ProfileRun, RestoreRequest, Services } from '../../engine/services.ts'
-import type { BackupSpec, DatabaseSpec, DirectorySource, ServerDatabaseSpec } from '../../engine/spec.ts'
+import type {
+  BackupSpec,
+  DatabaseSpec,
+  DirectorySource,
+  ServerDatabaseSpec,
+  WrittenDatabase,
+} from '../../engine/spec.ts'
 import { BackupError } from '../../lib/errors.ts'
 import { numberOf } from './resolve.ts'
 
@@ -9,7 +15,7 @@ import { numberOf } from './resolve.ts'
 
 interface Places {
   sources?: DirectorySource[]
-  databases?: DatabaseSpec[]
+  databases?: (DatabaseSpec | WrittenDatabase)[]
   output?: string
 }
 
@@ -29,7 +35,7 @@ export function checkPlaces<T extends Places>({ roots }: Services, places: T): T
 }
 
 /** Where a database server is, and by which password, only the host says (S-SSRF-1). */
-function requireNamed({ server, database }: ServerDatabaseSpec): void {
+function requireNamed({ server, database }: Pick<ServerDatabaseSpec, 'server' | 'database'>): void {
   if (server !== undefined) return
   throw new BackupError('FORBIDDEN', `the server of the database ${database} is not one of the settings file`, {
     hint: 'Name the server under "databaseServers" in settings.json, and in the profile by "server".',
@@ -60,6 +66,7 @@ export function planBackup(services: Services, id: number, run: ProfileRun, call
   const { sources, databases, output } = run.overrides ?? ({} satisfies ProfileOverrides)
   if ((sources ?? databases ?? output) !== undefined) requireRole(services, call, 'admin')
   refuseFollowing(sources)
+  if (databases !== undefined) checkPlaces(services, { databases }) // before any password in them is sealed
   return checkPlaces(services, services.profiles.plan(id, run))
 }
 
