@@ -4,6 +4,7 @@ import type { Codec } from './archive/codec.ts'
 import type { Stage } from './engine/stage.ts'
 import { realDisk } from './lib/disk.ts'
 import { GroupSync } from './lib/group-sync.ts'
+import type { Redactor } from './lib/redact.ts'
 import { runProgram } from './lib/program.ts'
 import type { RestoreStageName } from './registry.ts'
 import { Keys } from './settings/keys.ts'
@@ -20,7 +21,7 @@ import { previewRestoreStage } from './stages/preview-restore.ts'
 /** Where the program itself lies: a restore never writes there (S-RES-7). */
 const PROGRAM = path.dirname(import.meta.dirname)
 
-export function restoreStages(dataDir: string, codec: Codec): Record<RestoreStageName, Stage> {
+export function restoreStages(dataDir: string, codec: Codec, redactor: Redactor): Record<RestoreStageName, Stage> {
   const sync = findProgram(realDisk, 'sync')
   const together = sync === null ? null : new GroupSync(sync)
   const parts: Parts = {
@@ -30,7 +31,7 @@ export function restoreStages(dataDir: string, codec: Codec): Record<RestoreStag
     setfattr: findProgram(realDisk, 'setfattr'),
     run: runProgram,
     flush: together === null ? null : (folder) => together.flush(folder),
-    openLoad: async (spec, load) => (await import('./open-dump.ts')).openSqlLoad(dataDir, spec, load),
+    openLoad: async (spec, load) => (await import('./open-dump.ts')).openSqlLoad(dataDir, spec, load, redactor),
     root: process.geteuid?.() === 0,
   }
   return {

@@ -34,11 +34,9 @@ export interface StepParts extends Disposable {
 /** Everything a thread that steps needs: the stages with their parts, over one codec. The redactor learns what they open. */
 export function openStages(options: { dataDir: string; threads: number; redactor?: Redactor }): StepParts {
   const codec = createCodec({ threads: options.threads })
+  const { dataDir, redactor = new Redactor() } = options
   return {
-    stages: stagesOf(
-      backupParts(options.dataDir, codec, options.redactor ?? new Redactor()),
-      restoreStages(options.dataDir, codec),
-    ),
+    stages: stagesOf(backupParts(dataDir, codec, redactor), restoreStages(dataDir, codec, redactor)),
     [Symbol.dispose]: () => codec[Symbol.dispose](),
   }
 }

@@ -50,6 +50,7 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['facade', 'lib', 'errors and clock'],
   ['facade', 'engine/services.ts', 'types: all that a facade sees'],
   ['facade', 'engine/database-tests.ts', 'which databases of a profile are tried out, and how it is told'],
+  ['facade', 'engine/load-request.ts', 'how a database that is put back is asked for'],
   ['cli', 'engine/database-tests.ts', 'the same'],
   ['facade', 'engine/job.ts', 'views are functions of the record'],
   ['facade', 'engine/spec.ts', 'types: what may be asked for'],

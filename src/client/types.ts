@@ -121,7 +121,19 @@ export interface StartVerifyParams {
 }
 
 export interface StartRestoreParams extends StartVerifyParams {
-  target: string
+  /** May be left out where databases are put back. */
+  target?: string
+  /** Into servers of the settings file, in place of restoring their SQL as files. */
+  databases?: {
+    name: string
+    type?: 'mysql' | 'postgresql'
+    server?: string
+    database?: string
+    mode?: 'new' | 'swap'
+    scratch?: string
+  }[]
+  /** Run the SQL of an archive that is named by its path. */
+  foreign?: boolean
   mode?: 'new' | 'inplace'
   patterns?: string[]
   salvage?: boolean

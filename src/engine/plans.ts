@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { BackupError } from '../lib/errors.ts'
 import { filesGone } from './fate.ts'
+import { loadsFor } from './load-request.ts'
 import type { Engine, RestoreRequest, StartRequest, VerifyRequest } from './services.ts'
 import {
   DEFAULT_PACING,
@@ -81,19 +82,22 @@ async function ofArchive(
     const expected = known.map(({ name, size, sha256 }) => ({ name, size, sha256 }))
     return { kind: 'verify', description: request.description ?? `Verify ${path.basename(last)}`, expected, ...common }
   }
-  return { ...restoreDefaults(request, last), ...common }
+  const backup = typeof archive === 'number' ? (await engine.get(archive)).spec : null
+  const databases = loadsFor(request.databases ?? [], backup?.kind === 'backup' ? backup : null)
+  checkLoads(request, databases)
+  return { ...restoreDefaults(request, last, databases), ...common }
 }
 
 function restoreDefaults(
   request: RestoreRequest,
   archive: string,
+  databases: LoadSpec[],
 ): Omit<RestoreSpec, 'profile' | 'comment' | 'pacing'> {
-  const { target = '', databases = [] } = request
+  const { target = '' } = request
   if (target !== '' ? !path.isAbsolute(target) : databases.length === 0) {
     throw new BackupError('BAD_REQUEST', `the target's path must be absolute: ${target}`)
   }
   const dry = request.dryRun === true
-  checkDatabases(request)
   return {
     kind: 'restore',
     description: request.description ?? `${dry ? 'Dry run of a restore' : 'Restore'} of ${path.basename(archive)}`,
@@ -114,7 +118,7 @@ function restoreDefaults(
 }
 
 /** BAD_REQUEST for what can never work, FORBIDDEN for what somebody has to answer for first. */
-function checkDatabases({ archive, target, databases = [], foreign, dryRun }: RestoreRequest): void {
+function checkLoads({ archive, target, foreign, dryRun }: RestoreRequest, databases: readonly LoadSpec[]): void {
   if (databases.length === 0) return
   const bad = (what: string): BackupError => new BackupError('BAD_REQUEST', what)
   if (dryRun === true && target === undefined) throw bad('a dry run looks at files: it tells nothing of databases')

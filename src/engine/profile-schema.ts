@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { defined } from '../lib/defined.ts'
 import { databaseSchema, storedDatabaseSchema } from './database-schema.ts'
 import { componentSchema, oneLine, pathSchema, textOf, whole } from './schema-words.ts'
 import { DEFAULT_PACING } from './spec.ts'
@@ -170,13 +171,6 @@ export const overridesSchema = z
       .exactOptional(),
   })
   .describe('Keys of the profile, for this run only.') satisfies z.ZodType<ProfileOverrides>
-
-/** Without the keys whose value is undefined: a default must not be overwritten by nothing. */
-function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as {
-    [K in keyof T]: Exclude<T[K], undefined>
-  }
-}
 
 /** Rest of a schema's complaint for people: `sources.0.path: must be an absolute path`. At most five, at most 500 characters. */
 export function complaintOf(error: z.ZodError): string {

@@ -217,3 +217,24 @@ export function totalsOf(verdicts: readonly Verdict[]): { kept: Amount; removed:
 }
 
 const bytesOf = (candidates: readonly Candidate[]): number => candidates.reduce((sum, { bytes }) => sum + bytes, 0)
+
+/** What a policy would do now. */
+export interface RetentionPreview {
+  /** Why nothing would go at all; null: nothing stands against it. */
+  refused: string | null
+  /** Every backup of the profile whose files are there, newest first. */
+  backups: RetentionVerdict[]
+  /** `kept` holds the frozen ones, too. */
+  totals: { kept: Amount; removed: Amount; frozen: Amount }
+}
+
+export interface RetentionVerdict {
+  number: number
+  /** When it was begun. Milliseconds since 1970. */
+  time: number
+  bytes: number
+  /** No part of it failed. */
+  complete: boolean
+  keep: boolean
+  reasons: readonly (KeptBy | RemovedFor)[]
+}

@@ -3,15 +3,15 @@ import type { LogLevel } from '../lib/log-level.ts'
 import type { Job, JobStatus, JobView, Part, Standing, Warning } from './job.ts'
 import type { Archives } from './archives.ts'
 import type { DatabaseTests } from './database-tests.ts'
+import type { LoadRequest } from './load-request.ts'
 import type { RestorePreview } from './restore-preview.ts'
-import type { Amount, KeptBy, RemovedFor } from './retention.ts'
+import type { RetentionPreview } from './retention.ts'
 import type { Access, Accounts, Audit, Scope, Tickets } from './who.ts'
 import type {
   BackupSpec,
   BackupType,
   Deflate,
   JobKind,
-  LoadSpec,
   Pacing,
   RetentionPolicy,
   SourceSpec,
@@ -46,7 +46,7 @@ export interface RestoreRequest extends Keyed {
   archive: number | string
   /** Folder for the files; may be absent where databases are put back. */
   target?: string
-  databases?: LoadSpec[]
+  databases?: LoadRequest[]
   /** Needed to run the SQL of an archive that is named by its path: it may be anybody's. */
   foreign?: boolean
   mode?: 'new' | 'inplace'
@@ -200,31 +200,12 @@ export interface Engine {
 }
 
 export type { DatabaseProbe, DatabaseTest, DatabaseTests } from './database-tests.ts'
+export type { LoadRequest } from './load-request.ts'
 export type { RestorePreview } from './restore-preview.ts'
-export type { KeptBy, RemovedFor } from './retention.ts'
+export type { KeptBy, RemovedFor, RetentionPreview, RetentionVerdict } from './retention.ts'
 export { filesGone } from './fate.ts'
 
 export type Removable = 'files' | 'record' | 'both'
-
-export interface RetentionPreview {
-  /** Why nothing would go at all; null: nothing stands against it. */
-  refused: string | null
-  /** Every backup of the profile whose files are there, newest first. */
-  backups: RetentionVerdict[]
-  /** `kept` holds the frozen ones, too. */
-  totals: { kept: Amount; removed: Amount; frozen: Amount }
-}
-
-export interface RetentionVerdict {
-  number: number
-  /** When it was begun. Milliseconds since 1970. */
-  time: number
-  bytes: number
-  /** No part of it failed. */
-  complete: boolean
-  keep: boolean
-  reasons: readonly (KeptBy | RemovedFor)[]
-}
 
 /** A saved profile, as people write it. Passwords in it are never told: see `WrittenServerDatabase`. */
 export interface Profile {

@@ -15,6 +15,7 @@ import type { Stage, StageName } from './stage.ts'
 import type { JobStore } from './store.ts'
 import { factsOf, stepLog } from './step-log.ts'
 import { publishing, runSlice, turner } from './step.ts'
+import { takeBack } from './take-back.ts'
 import { pushWarning } from './warnings.ts'
 import { WarmJob, type WarmStore } from './warm.ts'
 
@@ -123,7 +124,7 @@ class StepRun {
     const end = this.#cancelMarked(job) ? 'cancelled' : await runSlice(ctx, turn)
     if (end === 'ended') this.#complete(job)
     else if (end === 'cancelled' || this.#cancelMarked(job)) {
-      await this.#undo(ctx)
+      await takeBack(ctx, this.#log)
       this.#end(job, 'cancelled', null)
     } else this.#goOn(job)
     await ctx.commit(true)
@@ -252,16 +253,6 @@ class StepRun {
     job.failingSince = null
     job.error = null
     job.sleepMs = Math.round(Math.max(0, this.#min - (this.#clock.mono() - this.#began)))
-  }
-
-  /** What a cancelled stage has made elsewhere goes; if it cannot, the job is cancelled all the same. */
-  async #undo(ctx: JobContext): Promise<void> {
-    try {
-      await ctx.stage?.undo?.(ctx)
-    } catch (error) {
-      const known = asBackupError(error, '')
-      this.#log.add('warn', `taking back what was made: ${known.message}`, factsOf(known))
-    }
   }
 
   #end(job: Job, status: JobStatus, error: BackupError | null): void {

@@ -1,5 +1,5 @@
-import type { Command } from 'commander'
-import type { RestoreRequest } from '../../engine/services.ts'
+import { Option, type Command } from 'commander'
+import type { LoadRequest, RestoreRequest } from '../../engine/services.ts'
 import type { Backend } from '../backend.ts'
 import { UsageError } from '../failure.ts'
 import * as parse from '../parse.ts'
@@ -9,6 +9,12 @@ import type { Session } from '../session.ts'
 
 interface RestoreOptions {
   to?: string
+  database?: string[]
+  server?: string
+  dbType?: 'mysql' | 'postgresql'
+  swap?: true
+  scratch?: string
+  foreign?: true
   inPlace?: true
   pattern?: string[]
   salvage?: true
@@ -35,6 +41,8 @@ Examples:
   ratchet restore 12 --to /srv/www --in-place --dry-run
   ratchet restore /backup/site.zip --to /srv/www --in-place
   ratchet restore 12 --to /tmp/look --pattern 'www/uploads/**'
+  ratchet restore 12 --database shop=shop_test
+  ratchet restore 12 --database shop --swap
   ratchet restore broken.zip --to /tmp/rescue --salvage
   ratchet restore --resume`
 
@@ -46,6 +54,12 @@ export function addRestore(program: Command, session: Session): void {
     .argument('[id|archive]', 'backup or archive', parse.parseArchive)
     .option('--to <dir>', 'target folder; must be absent or empty unless --in-place')
     .option('--in-place', 'replace files one by one, each when its new content is proven; others stay')
+    .option('--database <name[=new name]>', 'put a database back into its server (may be repeated)', parse.collect)
+    .option('--server <name>', 'into this server of settings.json; default: the one it was read from')
+    .addOption(new Option('--db-type <kind>', 'kind of the server').choices(['mysql', 'postgresql']))
+    .option('--swap', 'load beside the database that is there, then take its place; the old one is kept')
+    .option('--scratch <name>', 'an empty database to load into first, where none may be made')
+    .option('--foreign', 'run the SQL of an archive that is not one of our own backups')
     .option('--pattern <pattern>', 'only entries that match this glob (may be repeated)', parse.collect)
     .option('--salvage', 'give back what is intact of a damaged archive')
     .option('--owners', 'set owners and groups as stored (as root)')
@@ -72,14 +86,17 @@ async function restore(
 ): Promise<void> {
   if (options.resume !== undefined) return resumeRestore(session, command, archive, options.resume, options)
   if (archive === undefined) throw new UsageError('no backup to restore', 'ratchet restore ID|ARCHIVE --to DIR')
-  if (options.to === undefined) throw new UsageError('no target folder', 'Add --to DIR.')
-  const target = session.path(options.to)
+  const databases = databasesOf(options)
+  if (options.to === undefined && databases.length === 0)
+    throw new UsageError('nothing to restore into', 'Add --to DIR for files, --database NAME for a database.')
+  const target = options.to === undefined ? {} : { target: session.path(options.to) }
   await runJob(session, command, {
     begin: async (backend) =>
       backend.start({
         kind: 'restore',
         archive: await archiveOf(backend, session, archive),
-        target,
+        ...target,
+        ...(databases.length === 0 ? {} : { databases }),
         ...restoreOptions(options),
       }),
   })
@@ -92,7 +109,7 @@ async function resumeRestore(
   resume: true | parse.JobRef,
   options: RestoreOptions,
 ): Promise<void> {
-  if (archive !== undefined || options.to !== undefined || options.dryRun === true) {
+  if (archive !== undefined || (options.to ?? options.database) !== undefined || options.dryRun === true) {
     throw new UsageError('--resume goes on with a restore as it was started: give no archive, no --to and no --dry-run')
   }
   await runJob(session, command, {
@@ -106,8 +123,20 @@ export async function archiveOf(backend: Backend, session: Session, archive: Arc
   return 'path' in archive ? session.path(archive.path) : numberOf(backend, archive.ref)
 }
 
+function databasesOf({ database = [], server, dbType: type, swap, scratch }: RestoreOptions): LoadRequest[] {
+  const rest = defined({ server, type, scratch, mode: swap === true ? ('swap' as const) : undefined })
+  if (database.length === 0 && Object.keys(rest).length > 0)
+    throw new UsageError('these options are about databases', 'Add --database NAME.')
+  if (database.length > 1 && scratch !== undefined)
+    throw new UsageError('one scratch database cannot take several', 'Restore them one after another.')
+  return database.map((text) => {
+    const [, name = text, as] = /^(.+?)=(.+)$/s.exec(text) ?? []
+    return { name, ...rest, ...(as === undefined ? {} : { database: as }) }
+  })
+}
+
 function restoreOptions(options: RestoreOptions): Partial<RestoreRequest> {
-  const { salvage, owners, setuid, outsideLinks, skipInstallation, dryRun } = options
+  const { salvage, owners, setuid, outsideLinks, skipInstallation, dryRun, foreign } = options
   const limits = defined({ ratio: options.maxRatio, entries: options.maxEntries, bytes: options.maxSize })
   return defined({
     mode: options.inPlace === true ? ('inplace' as const) : ('new' as const),
@@ -118,6 +147,7 @@ function restoreOptions(options: RestoreOptions): Partial<RestoreRequest> {
     outsideLinks,
     skipInstallation,
     dryRun,
+    foreign,
     limits: Object.keys(limits).length > 0 ? limits : undefined,
     pacing: pacingOf(options.slice ?? DEFAULT_SLICE_MS),
   })

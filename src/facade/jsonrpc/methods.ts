@@ -5,7 +5,7 @@ import { accounts } from './account-methods.ts'
 import { contents } from './content-methods.ts'
 import { databases } from './database-methods.ts'
 import { infoOf } from './info.ts'
-import { checkArchive, checkPlaces, planBackup, refuseFollowing, requireRights } from './places.ts'
+import { checkArchive, checkLoads, checkPlaces, planBackup, refuseFollowing, requireRights } from './places.ts'
 import { profileDocuments } from './profile-methods.ts'
 import { jobObject, jobOf, numberOf, numberOfKind, requireProfile, type JobRef } from './resolve.ts'
 import { requireRetention, retention } from './retention-methods.ts'
@@ -193,9 +193,13 @@ const restores = {
     result: s.stepReply,
     async run(services, params, call) {
       requireRights(services, params, call)
-      const target = services.roots.check('restore', params.target)
+      const { target: wanted, databases, ...rest } = params
+      const target = wanted === undefined ? {} : { target: services.roots.check('restore', wanted) }
       const archive = await checkArchive(services, params.archive, call)
-      return stepReply(await call.starts.start(services, { kind: 'restore', ...params, archive, target }, call))
+      const loads = databases === undefined ? {} : { databases: await checkLoads(services, archive, databases) }
+      return stepReply(
+        await call.starts.start(services, { kind: 'restore', ...rest, ...target, ...loads, archive }, call),
+      )
     },
   }),
   stepRestore: method({

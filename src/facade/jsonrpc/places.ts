@@ -1,6 +1,7 @@
 import path from 'node:path'
 import { requireFresh, requireRole, type Call } from '../facade.ts'
-import type { ProfileOverrides, ProfileRun, RestoreRequest, Services } from '../../engine/services.ts'
+import { loadsFor } from '../../engine/load-request.ts'
+import type { LoadRequest, ProfileOverrides, ProfileRun, RestoreRequest, Services } from '../../engine/services.ts'
 import type {
   BackupSpec,
   DatabaseSpec,
@@ -77,13 +78,26 @@ export async function checkArchive(services: Services, archive: number | string,
   throw new BackupError('FORBIDDEN', 'whoever is limited to profiles names an archive by the number of its backup')
 }
 
-type Wishes = Pick<RestoreRequest, 'mode' | 'owners' | 'setuid' | 'outsideLinks' | 'limits'>
+/** Databases go into servers of the settings file alone, where the backup itself is of one, too. */
+export async function checkLoads(
+  services: Services,
+  archive: number | string,
+  databases: readonly LoadRequest[],
+): Promise<LoadRequest[]> {
+  const spec = typeof archive === 'number' ? (await services.engine.get(archive)).spec : null
+  const loads = loadsFor(databases, spec?.kind === 'backup' ? spec : null)
+  for (const load of loads) requireNamed(load)
+  return [...databases]
+}
+
+type Wishes = Pick<RestoreRequest, 'databases' | 'foreign' | 'mode' | 'owners' | 'setuid' | 'outsideLinks' | 'limits'>
 
 /** What protects the host from an archive gives way to an admin's login alone, not to a token of any role. */
 export function requireRights(services: Services, wishes: Wishes, call: Call): void {
-  const { mode, owners, setuid, outsideLinks, limits = {} } = wishes
+  const { mode, owners, setuid, outsideLinks, limits = {}, databases = [], foreign } = wishes
+  const replaces = mode === 'inplace' || foreign === true || databases.some((one) => one.mode === 'swap')
   const lifted = (limits.ratio ?? 0) > USUAL.ratio || (limits.entries ?? 0) > USUAL.entries
-  if (mode !== 'inplace' && owners !== true && setuid !== true && outsideLinks !== true && !lifted) return
+  if (!replaces && owners !== true && setuid !== true && outsideLinks !== true && !lifted) return
   requireRole(services, call, 'admin')
   requireFresh(services, call, 'login')
 }

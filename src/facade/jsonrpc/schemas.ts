@@ -9,6 +9,7 @@ import {
   profileSchema,
   textOf,
 } from '../../engine/profile-schema.ts'
+import { loadRequestSchema } from '../../engine/load-request.ts'
 import { ERROR_RULES, type ErrorCode } from '../../lib/errors.ts'
 import { LOG_LEVEL_NAMES } from '../../lib/log-level.ts'
 
@@ -80,7 +81,19 @@ const archive = z
 
 export const startRestore = z.strictObject({
   archive,
-  target: pathSchema.describe('Folder to restore into, below a root for restores.'),
+  target: pathSchema
+    .exactOptional()
+    .describe('Folder to restore files into, below a root for restores; may be left out where databases are put back.'),
+  databases: z
+    .array(loadRequestSchema)
+    .min(1)
+    .max(100)
+    .exactOptional()
+    .describe('Databases to put back into servers of the settings file, in place of restoring their SQL as files.'),
+  foreign: z
+    .boolean()
+    .exactOptional()
+    .describe('Run the SQL of an archive named by its path, which may be anybody’s. Needs the role admin.'),
   mode: z
     .enum(['new', 'inplace'])
     .exactOptional()
