@@ -122,8 +122,8 @@ function checkLoads({ archive, target, foreign, dryRun }: RestoreRequest, databa
   if (databases.length === 0) return
   const bad = (what: string): BackupError => new BackupError('BAD_REQUEST', what)
   if (dryRun === true && target === undefined) throw bad('a dry run looks at files: it tells nothing of databases')
-  for (const of of ['name', 'place'] as const) {
-    const seen = databases.map((one) => (of === 'name' ? one.name : placeOf(one)))
+  for (const tell of [(one: LoadSpec): string => one.name, placeOf]) {
+    const seen = databases.map(tell)
     const twice = seen.find((one, i) => seen.indexOf(one) !== i)
     if (twice !== undefined) throw bad(`two databases are to be put into one place, or one into two: ${twice}`)
   }

@@ -29,6 +29,8 @@ export interface StatementRunner<S extends Statement> {
   rows(statement: S): Promise<void>
   /** Ends the open transaction, with the mark. */
   commit(at: number): Promise<void>
+  /** The whole file is run: the mark stands at the beginning of the next one. */
+  ended(): Promise<void>
 }
 
 /** What both kinds of server share: what is passed over, what is said again, what may have been done already. */
@@ -73,8 +75,12 @@ export class StatementLoad<S extends Statement> implements FileLoad {
     }
   }
 
-  end(): Promise<void> {
-    if (!this.#reader.open) return Promise.resolve()
+  async end(): Promise<void> {
+    if (!this.#reader.open) {
+      await this.commit()
+      await this.#runner.ended()
+      return
+    }
     throw new BackupError('ARCHIVE_DAMAGED', `${this.#file.name} ends within a statement`)
   }
 

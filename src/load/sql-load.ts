@@ -39,6 +39,8 @@ export interface LoadFile {
   readonly name: string
   /** Whether it holds rows of a table, or definitions. */
   readonly rows: boolean
+  /** Rows of the same table follow in the next file. */
+  readonly more: boolean
   /**
    * Where its bytes come from: 0, or, for rows alone, a place between two blocks that is not behind what the database
    * holds already.
@@ -52,7 +54,7 @@ export interface LoadFile {
 export interface FileLoad {
   /** The next bytes. Runs what they complete; what the database holds already is passed over. */
   take(bytes: Buffer): Promise<void>
-  /** Nothing follows: ARCHIVE_DAMAGED if a statement is not complete. */
+  /** Nothing follows: what was run stays. ARCHIVE_DAMAGED if a statement is not complete. */
   end(): Promise<void>
   /** Makes all that was run stay, and says how many bytes of the file the database holds now. */
   commit(): Promise<number>

@@ -10,7 +10,8 @@ import { bucketsFor, compareBucket, noteName } from './restore/names.ts'
 import { Selection } from './restore/selection.ts'
 import { warmArchive } from './restore/site.ts'
 import { makeStaging, stagingName } from './restore/staging.ts'
-import { FILES, restoreSlot, restoreSpec, type CountSlot } from './restore/slots.ts'
+import { FILES, loadedNames, restoreSlot, restoreSpec, type CountSlot } from './restore/slots.ts'
+import { isLoaded } from './restore/plan.ts'
 import { foldsCase } from './restore/preview/folds-case.ts'
 import { checkTarget, makeTarget, nearestFolder, presentTarget } from './restore/target.ts'
 import { displayName } from '../lib/entry-path.ts'
@@ -115,6 +116,7 @@ function countOne(ctx: StageContext, entry: ArchiveEntry, selection: Selection, 
   if (slot.folded) noteName(ctx, entry.path, entry.index, bucketsFor(slot.entries))
   if (entry.path.toString('latin1') === MANIFEST_NAME && entry.kind === 'file') slot.manifest = entry.index
   if (entry.kind !== 'file' || !selection.has(components, false)) return
+  if (isLoaded(loadedNames(restoreSpec(ctx)), components)) return
   if (restoreSpec(ctx).skipInstallation && components[0]?.toString('latin1') === MANIFEST_FOLDER) return
   count.files++
   count.bytes += entry.size

@@ -4,7 +4,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { systemProcesses } from '../../src/engine/owner.ts'
 import { jobPaths } from '../../src/engine/paths.ts'
-import { PLANS } from '../../src/engine/plans.ts'
+import { planOf } from '../../src/engine/plans.ts'
 import type { BackupSpec, JobSpec } from '../../src/engine/spec.ts'
 import { JobStore } from '../../src/engine/store.ts'
 import { systemClock } from '../../src/lib/clock.ts'
@@ -63,7 +63,7 @@ export function createJob(place: Place, source: string, changes: Partial<BackupS
 
 export function createJobOf(place: Place, spec: JobSpec): void {
   const store = storeIn(place.dataDir, () => CREATED)
-  const { number } = store.create(spec, PLANS[spec.kind])
+  const { number } = store.create(spec, planOf(spec))
   if (number !== 1) throw new Error(`the job got number ${number}`)
 }
 

@@ -175,7 +175,7 @@ describe.skipIf(!hasMariadb)('a database put back into MariaDB', () => {
   test('cuts off a predecessor that is only frozen, and no other load', async () => {
     await using frozen = await MysqlLoad.open(order())
     await frozen.prepare()
-    const half = await frozen.open({ index: 0, name: 'x', rows: false, from: 0, head: null })
+    const half = await frozen.open({ index: 0, name: 'x', rows: false, more: false, from: 0, head: null })
     await expect(loadAll(order({ id: 'other' }), files)).rejects.toMatchObject({ code: 'DATABASE_BUSY' })
     await loadAll(order(), files)
     await expect(half.take(files[0]?.bytes ?? Buffer.alloc(0))).rejects.toMatchObject({ code: 'UNREACHABLE' })

@@ -47,14 +47,13 @@ export async function loadAll(
   const standing = state.finishing ? { file: files.length, at: 0 } : await load.prepare()
   for (const [index, { name, rows, bytes }] of files.entries()) {
     if (index < standing.file) continue
-    const file = await load.open({ index, name, rows, from: 0, head: null })
+    const file = await load.open({ index, name, rows, more: false, from: 0, head: null })
     let pieces = 0
     for (let at = 0; at < bytes.length; at += piece) {
       await file.take(Buffer.from(bytes.subarray(at, at + piece)))
       if (++pieces % commits === 0) await file.commit()
     }
     await file.end()
-    await file.commit()
   }
   let aside: string | null = null
   if (finish) {

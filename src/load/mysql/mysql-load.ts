@@ -179,7 +179,7 @@ export class MysqlLoad implements SqlLoad {
     this.#begun = file.index
     const held = file.index === this.#standing.file ? this.#standing.at : 0
     const reader = (from: number): MysqlStatements => new MysqlStatements(file.name, from, trusted)
-    return StatementLoad.open(file, held, reader, this.#runner.forFile(file.index, file.name))
+    return StatementLoad.open(file, held, reader, this.#runner.forFile(file))
   }
 
   takeLacks(): readonly Lack[] {

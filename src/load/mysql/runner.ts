@@ -3,6 +3,7 @@ import type { Lack } from '../../dump/sql-dump.ts'
 import { identifier } from '../../dump/mysql/identifier.ts'
 import type { MysqlSession } from '../../dump/mysql/session.ts'
 import type { StatementRunner } from '../file-load.ts'
+import type { LoadFile } from '../sql-load.ts'
 import { hasDefiner, withoutDefiner } from './definition-words.ts'
 import { isLost, isThere, loadError, symbolOf } from './errors.ts'
 import { setMark, type Mark } from './marker.ts'
@@ -39,13 +40,15 @@ export class MysqlRunner {
     this.#o = options
   }
 
-  forFile(index: number, name: string): StatementRunner<MysqlStatement> {
+  /** `more`: rows of the same table follow in the next file. */
+  forFile({ index, name, more }: LoadFile): StatementRunner<MysqlStatement> {
     const named = (statement: MysqlStatement): string => `${name}, line ${statement.line}`
     return {
       setting: (statement) => this.#run(statement.sql, named(statement)),
       definition: (statement, at, again) => this.#definition(statement, { file: index, at }, again, named(statement)),
       rows: (statement) => this.#rows(statement, index, named(statement)),
       commit: (at) => this.#commit({ file: index, at }),
+      ended: () => this.#leave(index + 1, more),
     }
   }
 
@@ -118,6 +121,13 @@ export class MysqlRunner {
       await this.#mark({ file, at: 0, loose: this.#loose })
     } else this.#loose = null
     this.#table = table
+  }
+
+  /** Once all rows of a table are there, they need not come again. */
+  async #leave(file: number, more: boolean): Promise<void> {
+    if (!more) this.#loose = null
+    if (!more) this.#table = null
+    await this.#mark({ file, at: 0, loose: this.#loose })
   }
 
   async #commit(at: { file: number; at: number }): Promise<void> {

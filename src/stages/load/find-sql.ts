@@ -80,7 +80,7 @@ export async function sqlOf(
     if (one === undefined) throw damaged(`${DATABASES}/${options.database}/${name} is missing`)
     const { entry, line } = one
     const { index, size } = entry
-    return { index, name, size, rows: line?.rows !== undefined, digest: line?.digest ?? null }
+    return { index, name, size, table: line?.rows?.table ?? null, digest: line?.digest ?? null }
   })
 }
 

@@ -131,7 +131,7 @@ export class DatabaseLoad {
     const entry = this.#entries[slot.file]
     if (entry === undefined || kept.load === null) return null
     // What a file of definitions says to the session stands all over it: it is read from its beginning.
-    const from = entry.rows ? slot.at : START
+    const from = entry.table === null ? START : slot.at
     const digest = digestFor(entry.digest)
     const blocks = this.#ctx.file(loadFiles.blocks(this.#which.index))
     const saved = (from.plain / BLOCK) * DIGEST
@@ -143,8 +143,10 @@ export class DatabaseLoad {
     }
     const stored = this.#stored(entry)
     const head = from.plain === 0 ? null : await this.#head(stored)
-    const { name, rows } = entry
-    const load = await kept.load.open({ index: slot.file, name, rows, from: from.plain, head })
+    const { name, table } = entry
+    const more = table !== null && this.#entries[slot.file + 1]?.table === table
+    const which = { index: slot.file, name, rows: table !== null, more }
+    const load = await kept.load.open({ ...which, from: from.plain, head })
     const pieces = unpackEntry(this.#archive, stored, this.#parts.codec(), from)
     const crc = from.plain === 0 ? 0 : slot.crc
     kept.open = { file: slot.file, entry, load, pieces, digest, crc, at: from }
@@ -181,7 +183,6 @@ export class DatabaseLoad {
     }
     await open.load.end()
     this.#prove(open)
-    await open.load.commit()
     kept.open = null
     const { slot } = this
     Object.assign(slot, { file: open.file + 1, at: START, crc: 0, reached: { file: open.file + 1, at: 0 } })
@@ -196,7 +197,7 @@ export class DatabaseLoad {
     const { slot } = this
     slot.reached = { file: open.file, at: done }
     // Behind a block in which nothing is open; else from the last such place again.
-    if (!open.entry.rows || done !== open.at.plain || open.at.plain % BLOCK !== 0) return
+    if (open.entry.table === null || done !== open.at.plain || open.at.plain % BLOCK !== 0) return
     if (open.digest?.blocks === false) return // a short file, whose digest cannot go on elsewhere
     open.digest?.save(this.#ctx.file(loadFiles.blocks(this.#which.index)))
     Object.assign(slot, { at: open.at, crc: open.crc })

@@ -36,8 +36,8 @@ export interface SqlEntry {
   readonly index: number
   readonly name: string
   readonly size: number
-  /** Whether it holds rows; else definitions. */
-  readonly rows: boolean
+  /** Whose rows it holds; null: definitions. */
+  readonly table: string | null
   /** As the manifest has it; null: there is no manifest. */
   readonly digest: string | null
 }
@@ -49,15 +49,21 @@ export const loadFiles = {
   blocks: (index: number): string => `load-${index}-blocks`,
 } as const
 
-export function writeEntry(file: AppendFile, { index, name, size, rows, digest }: SqlEntry): void {
-  file.write(Buffer.from(`${JSON.stringify([index, name, size, rows, digest])}\n`, 'utf8'))
+export function writeEntry(file: AppendFile, { index, name, size, table, digest }: SqlEntry): void {
+  file.write(Buffer.from(`${JSON.stringify([index, name, size, table, digest])}\n`, 'utf8'))
 }
 
 export function readEntries(file: AppendFile): SqlEntry[] {
   const lines = file.read(0, file.length).toString('utf8').split('\n').slice(0, -1)
   return lines.map((line) => {
-    const [index, name, size, rows, digest] = JSON.parse(line) as [number, string, number, boolean, string | null]
-    return { index, name, size, rows, digest }
+    const [index, name, size, table, digest] = JSON.parse(line) as [
+      number,
+      string,
+      number,
+      string | null,
+      string | null,
+    ]
+    return { index, name, size, table, digest }
   })
 }
 

@@ -7,7 +7,7 @@ import { ManifestCursor } from './manifest-cursor.ts'
 import { Repeats } from './names.ts'
 import { Plan, type Item } from './plan.ts'
 import { Selection } from './selection.ts'
-import { FILES, restoreSlot, restoreSpec } from './slots.ts'
+import { FILES, loadedNames, restoreSlot, restoreSpec } from './slots.ts'
 import { stagingPrefix } from './target.ts'
 import type { ExtractWork } from './work.ts'
 import type { ManifestEntry } from '../../archive/manifest.ts'
@@ -53,6 +53,7 @@ export function makePlan(ctx: StageContext, cursor: ManifestCursor, missing: Man
   const rules = {
     selection: new Selection(spec.patterns),
     skipInstallation: spec.skipInstallation,
+    loaded: loadedNames(spec),
     reserved: stagingPrefix(ctx.job.id),
   }
   return new Plan(rules, cursor, repeats, missing)

@@ -3,6 +3,7 @@ import type { ArchiveEntry } from '../../archive/format.ts'
 import { MANIFEST_FOLDER, type ManifestEntry } from '../../archive/manifest.ts'
 import { BackupError } from '../../lib/errors.ts'
 import { headFault } from './contents.ts'
+import { DATABASES } from '../named-databases.ts'
 import type { ManifestCursor } from './manifest-cursor.ts'
 import type { Repeats } from './names.ts'
 import { faultOf, type Fault } from './report.ts'
@@ -25,6 +26,8 @@ export interface Item {
 export interface PlanRules {
   readonly selection: Selection
   readonly skipInstallation: boolean
+  /** Names of databases whose SQL goes into a server, and so into no folder. */
+  readonly loaded: ReadonlySet<string>
   /** Names beginning so are the restore's own, in the target. */
   readonly reserved: string
 }
@@ -62,6 +65,7 @@ export class Plan {
 
   wants(components: readonly Buffer[], folder: boolean): boolean {
     if (this.#rules.skipInstallation && components[0]?.toString('latin1') === MANIFEST_FOLDER) return false
+    if (isLoaded(this.#rules.loaded, components)) return false
     return this.#rules.selection.has(components, folder)
   }
 
@@ -76,6 +80,15 @@ export class Plan {
       return faultOf(error)
     }
   }
+}
+
+/** Whether the entry is SQL of one of these databases. */
+export function isLoaded(databases: ReadonlySet<string>, components: readonly Buffer[]): boolean {
+  return (
+    databases.size > 0 &&
+    components[0]?.toString('latin1') === DATABASES &&
+    databases.has(components[1]?.toString('utf8') ?? '')
+  )
 }
 
 const refused = (why: string): BackupError => new BackupError('ENTRY_REFUSED', why)

@@ -109,6 +109,10 @@ export function restoreSpec(ctx: StageContext): RestoreSpec {
   return ctx.spec
 }
 
+/** Databases whose SQL is put into a server. */
+export const loadedNames = ({ databases = [] }: RestoreSpec): ReadonlySet<string> =>
+  new Set(databases.map(({ name }) => name))
+
 /** Names of the work files beside the record. */
 export const FILES = {
   manifest: 'restore-manifest',
