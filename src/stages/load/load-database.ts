@@ -144,8 +144,7 @@ export class DatabaseLoad {
     const stored = this.#stored(entry)
     const head = from.plain === 0 ? null : await this.#head(stored)
     const { name, table } = entry
-    const more = table !== null && this.#entries[slot.file + 1]?.table === table
-    const which = { index: slot.file, name, rows: table !== null, more }
+    const which = { index: slot.file, name, rows: table !== null, more: this.#goesOnAt(slot.file + 1) }
     const load = await kept.load.open({ ...which, from: from.plain, head })
     const pieces = unpackEntry(this.#archive, stored, this.#parts.codec(), from)
     const crc = from.plain === 0 ? 0 : slot.crc
@@ -187,6 +186,7 @@ export class DatabaseLoad {
     const { slot } = this
     Object.assign(slot, { file: open.file + 1, at: START, crc: 0, reached: { file: open.file + 1, at: 0 } })
     slot.bytes += open.entry.size
+    if (!this.#goesOnAt(slot.file)) slot.losses = 0
     this.#ctx.count({ files: 1, entries: 1, bytesRead: open.entry.size })
     this.#noteLacks(kept)
     yield this.#progress()
@@ -249,6 +249,13 @@ export class DatabaseLoad {
       total: 1000 * count,
     }
     // What is lost whenever the process changes would never come to its end.
-    return slot.losses >= MAY_BE_LOST && slot.phase === 'load' && plain > 0 ? { ...told, beyond: true } : told
+    const amid = plain > 0 || this.#goesOnAt(slot.file)
+    return slot.losses >= MAY_BE_LOST && slot.phase === 'load' && amid ? { ...told, beyond: true } : told
+  }
+
+  /** Whether rows of the same table as in the file before stand there. */
+  #goesOnAt(file: number): boolean {
+    const table = this.#entries[file]?.table ?? null
+    return table !== null && this.#entries[file - 1]?.table === table
   }
 }
