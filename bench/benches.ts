@@ -1,5 +1,6 @@
 import { jpa } from './jpa.ts'
 import { mariadb } from './mariadb.ts'
+import { mariadbRestore } from './mariadb-restore.ts'
 import type { Row } from './report.ts'
 import { browse, list } from './lists.ts'
 import { sqlite } from './sqlite.ts'
@@ -33,5 +34,6 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
   browse: { about: 'the first page of 1,000,000 entries', run: browse },
   sqlite: { about: 'copy of a database against sqlite3', run: sqlite },
   mariadb: { about: 'a database of MariaDB against mariadb-dump and gzip', run: mariadb },
+  'mariadb-restore': { about: 'a database put back against the mariadb client', run: mariadbRestore },
   restore: { about: 'restore against unzip', run: restore },
 }

@@ -17,7 +17,7 @@ const COLUMNS = 'id BIGINT%, name VARCHAR(60), email VARCHAR(80), n INT, d DECIM
 const ROWS = `seq, CONCAT('name ', MD5(seq)), CONCAT(LEFT(SHA1(seq), 12), '@example.org'), seq * 7919 % 1000003,
   seq / 7, FROM_UNIXTIME(1600000000 + seq), CONCAT('it''s a text of ', REPEAT(CONCAT(MD5(seq * 3), ' some words here '), 1 + seq % 3))`
 
-async function fill(server: MariadbServer): Promise<void> {
+export async function fill(server: MariadbServer): Promise<void> {
   await server.root.query('CREATE DATABASE bench CHARACTER SET utf8mb4; USE bench')
   const table = async (name: string, rows: number, key: string): Promise<void> => {
     await server.root.query(`CREATE TABLE ${name} (${COLUMNS.replace('%', key)})`)
@@ -34,7 +34,7 @@ interface Place {
 }
 
 /** A data folder with a profile for the database, made anew. */
-function place(work: string, name: string, socket: string, maxMs: number): Place {
+export function place(work: string, name: string, socket: string, maxMs: number): Place {
   const folder = path.join(work, name)
   fs.rmSync(folder, { recursive: true, force: true })
   const made = { data: path.join(folder, 'data'), out: path.join(folder, 'out') }

@@ -53,8 +53,8 @@ export interface Side {
   readonly name: string
   /** Or what gives the command of the next run. */
   readonly command: Command | (() => Command)
-  prepare?(): void
-  check?(measured: Measured): void
+  prepare?(): void | Promise<void>
+  check?(measured: Measured): void | Promise<void>
 }
 
 export interface Series {
@@ -72,10 +72,10 @@ export async function interleave(sides: readonly Side[], rounds: number): Promis
   const series = sides.map(({ name }): Series => ({ name, wall: [], cpu: [], rss: [] }))
   for (let round = 0; round <= rounds; round++) {
     for (const [i, side] of sides.entries()) {
-      side.prepare?.()
+      await side.prepare?.()
       spawnSync('sync')
       const measured = await measure(typeof side.command === 'function' ? side.command() : side.command)
-      side.check?.(measured)
+      await side.check?.(measured)
       const label = round === 0 ? 'warm-up' : `run ${round}`
       const { wall, cpu, rss } = measured
       const facts = `${wall.toFixed(2)} s, cpu ${cpu.toFixed(2)} s, rss ${(rss / 1e6).toFixed(0)} MB`
