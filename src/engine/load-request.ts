@@ -43,7 +43,7 @@ export const loadRequestSchema = z.strictObject({
 export function loadsFor(requests: readonly LoadRequest[], backup: BackupSpec | null): LoadSpec[] {
   return requests.map((request) => {
     const { name, mode = 'new', server, scratch } = request
-    const source = serverDatabases(backup).find((one) => nameOf(one) === name)
+    const source = sourceOf(name, backup)
     const type = request.type ?? source?.type
     if (type === undefined || (server === undefined && source === undefined)) throw unknown(name, type === undefined)
     if (scratch !== undefined && mode === 'new')
@@ -54,6 +54,10 @@ export function loadsFor(requests: readonly LoadRequest[], backup: BackupSpec | 
     return { type, ...access, name, database, mode, ...(scratch === undefined ? {} : { scratch }) }
   })
 }
+
+/** What the archive's folder of that name was read from. */
+export const sourceOf = (name: string, backup: BackupSpec | null): ServerDatabaseSpec | undefined =>
+  serverDatabases(backup).find((one) => nameOf(one) === name)
 
 /** Who is asked, and how, but for what. */
 function accessOf(source: ServerDatabaseSpec): Omit<LoadSpec, 'type' | 'name' | 'database' | 'mode' | 'scratch'> {

@@ -32,7 +32,8 @@ Then, with all parts of the archive in one folder:
 
 It compares every file with the digest that was taken when it was backed up, names what is damaged or
 missing, and writes nothing outside NEW-FOLDER. If it is interrupted, the same command goes on where it was.
-Databases of SQLite come back as the files they are. "node restore.mjs --help" tells the rest.
+Databases of SQLite come back as the files they are; those of servers as SQL in databases/, and restore.mjs
+says how to load each by its own client. "node restore.mjs --help" tells the rest.
 
 WHAT IS IN THE ARCHIVE
     installation/manifest.json    what was backed up, when, and what was left out

@@ -1445,6 +1445,7 @@ class Run {
   /** By group: the name under which the file is in place, and its digest. */
            #firsts = new Map                                          ()
            #say
+           #databases = new Databases()
   #files = 0
   #bytes = 0
   /** Whether there was any among what is wanted. */
@@ -1475,6 +1476,7 @@ class Run {
     }
     const nothing = this.#options.chosen && this.#files === 0 && !this.#folders && this.#faults.count === 0
     const notes = notesOf(catalogue, entries, nothing)
+    if (target !== null) notes.push(...this.#databases.notes(new Tree(target, false), target))
     return { files: this.#files, bytes: this.#bytes, faults: this.#faults, notes }
   }
 
@@ -1518,6 +1520,7 @@ class Run {
       this.#folders ||= item.kind === 'dir'
       if (item.kind === 'dir') continue
       this.#files++
+      this.#databases.note(item.name)
       this.#bytes += item.size
       if (this.#options.target === null || (item.kind === 'file' && this.#firstOf(task) === null)) yield task
     }

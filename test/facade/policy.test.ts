@@ -398,6 +398,31 @@ describe('methods', () => {
     }
   })
 
+  test('a restore into a server: of the settings file, the one it came from, and beside what is there', async () => {
+    await using world = await cast()
+    world.services.profiles.save({
+      ...{ id: 7, name: 'Shop', sources: [], output: `${world.folder}/outputs` },
+      databases: [{ type: 'mysql', server: 'main', database: 'shop' }],
+    })
+    const begun = await ask(world, 'operator', 'startBackup', { profile: 7 })
+    const archive = begun.result?.['BackupID']
+    const into = (more: object = {}): object => ({ archive, databases: [{ name: 'shop', database: 'copy', ...more }] })
+    expect(codeOf(await ask(world, 'token restorer', 'startRestore', into()))).toBe('ok')
+    expect(codeOf(await ask(world, 'operator', 'startRestore', into()))).toBe('FORBIDDEN')
+    expect(world.engine.requests.at(-1)).toMatchObject(into())
+    for (const more of [{ mode: 'swap' }, { server: 'other' }]) {
+      for (const caller of ['token admin', 'restorer', 'stale admin'] as const)
+        expect(codeOf(await ask(world, caller, 'startRestore', into(more)))).toBe('FORBIDDEN')
+      expect(codeOf(await ask(world, 'admin', 'startRestore', into(more)))).toBe('ok')
+    }
+    const unnamed = into({ name: 'nobody knows' })
+    expect(codeOf(await ask(world, 'admin', 'startRestore', unnamed))).toBe('BAD_REQUEST')
+    const foreign = { archive: `${world.folder}/archives/a.zip`, foreign: true }
+    const full = { ...foreign, databases: [{ name: 'shop', type: 'mysql', server: 'main' }] }
+    expect(codeOf(await ask(world, 'restorer', 'startRestore', full))).toBe('FORBIDDEN')
+    expect(codeOf(await ask(world, 'admin', 'startRestore', full))).toBe('ok')
+  })
+
   test('the dry run of a restore goes through the same doors as the restore', async () => {
     await using world = await cast()
     const at = await things(world)

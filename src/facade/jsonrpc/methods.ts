@@ -196,7 +196,7 @@ const restores = {
       const { target: wanted, databases, ...rest } = params
       const target = wanted === undefined ? {} : { target: services.roots.check('restore', wanted) }
       const archive = await checkArchive(services, params.archive, call)
-      const loads = databases === undefined ? {} : { databases: await checkLoads(services, archive, databases) }
+      const loads = databases === undefined ? {} : { databases: await checkLoads(services, archive, databases, call) }
       return stepReply(
         await call.starts.start(services, { kind: 'restore', ...rest, ...target, ...loads, archive }, call),
       )

@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { requireFresh, requireRole, type Call } from '../facade.ts'
-import { loadsFor } from '../../engine/load-request.ts'
+import { loadsFor, sourceOf } from '../../engine/load-request.ts'
 import type { LoadRequest, ProfileOverrides, ProfileRun, RestoreRequest, Services } from '../../engine/services.ts'
 import type {
   BackupSpec,
@@ -78,15 +78,23 @@ export async function checkArchive(services: Services, archive: number | string,
   throw new BackupError('FORBIDDEN', 'whoever is limited to profiles names an archive by the number of its backup')
 }
 
-/** Databases go into servers of the settings file alone, where the backup itself is of one, too. */
+/**
+ * Databases go into servers of the settings file alone. Into another one than the backup was made from: only where an
+ * admin says so.
+ */
 export async function checkLoads(
   services: Services,
   archive: number | string,
   databases: readonly LoadRequest[],
+  call: Call,
 ): Promise<LoadRequest[]> {
   const spec = typeof archive === 'number' ? (await services.engine.get(archive)).spec : null
-  const loads = loadsFor(databases, spec?.kind === 'backup' ? spec : null)
-  for (const load of loads) requireNamed(load)
+  const backup = spec?.kind === 'backup' ? spec : null
+  for (const load of loadsFor(databases, backup)) requireNamed(load)
+  const elsewhere = databases.some(
+    ({ name, server }) => server !== undefined && server !== sourceOf(name, backup)?.server,
+  )
+  if (elsewhere) requireAdmin(services, call)
   return [...databases]
 }
 
@@ -97,7 +105,11 @@ export function requireRights(services: Services, wishes: Wishes, call: Call): v
   const { mode, owners, setuid, outsideLinks, limits = {}, databases = [], foreign } = wishes
   const replaces = mode === 'inplace' || foreign === true || databases.some((one) => one.mode === 'swap')
   const lifted = (limits.ratio ?? 0) > USUAL.ratio || (limits.entries ?? 0) > USUAL.entries
-  if (!replaces && owners !== true && setuid !== true && outsideLinks !== true && !lifted) return
+  if (replaces || owners === true || setuid === true || outsideLinks === true || lifted) requireAdmin(services, call)
+}
+
+/** By a login, not by a token of that role. */
+function requireAdmin(services: Services, call: Call): void {
   requireRole(services, call, 'admin')
   requireFresh(services, call, 'login')
 }

@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import { identityOf, readCatalogue, type Catalogue } from './catalogue.ts'
 import { Damage } from './content.ts'
 import { Crew } from './crew.ts'
+import { Databases } from './databases.ts'
 import { Entries, isWanted, type Grouped } from './entries.ts'
 import type { Item } from './entry.ts'
 import { faultIn, Faults } from './faults.ts'
@@ -35,6 +36,7 @@ export class Run {
   /** By group: the name under which the file is in place, and its digest. */
   readonly #firsts = new Map<string, { name: string; digest: string }>()
   readonly #say: (done: number) => void
+  readonly #databases = new Databases()
   #files = 0
   #bytes = 0
   /** Whether there was any among what is wanted. */
@@ -65,6 +67,7 @@ export class Run {
     }
     const nothing = this.#options.chosen && this.#files === 0 && !this.#folders && this.#faults.count === 0
     const notes = notesOf(catalogue, entries, nothing)
+    if (target !== null) notes.push(...this.#databases.notes(new Tree(target, false), target))
     return { files: this.#files, bytes: this.#bytes, faults: this.#faults, notes }
   }
 
@@ -108,6 +111,7 @@ export class Run {
       this.#folders ||= item.kind === 'dir'
       if (item.kind === 'dir') continue
       this.#files++
+      this.#databases.note(item.name)
       this.#bytes += item.size
       if (this.#options.target === null || (item.kind === 'file' && this.#firstOf(task) === null)) yield task
     }
