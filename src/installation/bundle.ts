@@ -26,6 +26,7 @@ const FILES = [
   'content',
   'faults',
   'target',
+  'databases',
   'catalogue',
   'work-folder',
   'crew',

@@ -928,6 +928,36 @@ async function checkContent(archive        , { item, digest }      )            
 
 
 
+/** Folders of SQL that were restored, named one by one up to here. */
+const MOST_DATABASES = 100
+
+/** Databases of servers come as SQL: how each is loaded by its vendor's own client. */
+class Databases {
+           #orders           = []
+
+  note(name        )       {
+    if (this.#orders.length < MOST_DATABASES && /^databases\/[^/]+\/load\.sql$/.test(name.toString('latin1')))
+      this.#orders.push(name)
+  }
+
+  notes(tree      , target        )           {
+    return this.#orders
+      .filter((name) => tree.find(name)?.isFile() === true)
+      .map((name) => howToLoad(tree.at(name), name, target))
+  }
+}
+
+function howToLoad(place        , name        , target        )         {
+  const folder = printable(name.subarray(0, name.lastIndexOf('/')))
+  // The order file of PostgreSQL speaks to psql; that of MySQL and MariaDB names files alone.
+  const client = fs.readFileSync(place, 'latin1').startsWith('source ')
+    ? 'mariadb (or mysql) NEW < load.sql'
+    : 'psql -X -d NEW -f load.sql'
+  return `to load ${folder}: make an empty database, NEW; then cd ${target}/${folder} && ${client}`
+}
+
+
+
 /** What begins like this the archive's maker put into it. */
 const OWN = Buffer.from('installation/')
 const MANIFEST = 'installation/manifest.jsonl'

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -174,6 +175,22 @@ describe.skipIf(!hasMariadb)('a restore into MariaDB', () => {
     } finally {
       fs.writeFileSync(file, bytes)
     }
+  })
+
+  test('by the script alone: it says how the vendor’s client loads what it restored', async () => {
+    const [artifact] = await app.engine.artifacts(backup.number)
+    const target = path.join(world.folder, 'by-script')
+    const script = path.join(world.folder, 'restore.mjs')
+    fs.copyFileSync(new URL('../../src/installation/restore.mjs', import.meta.url), script)
+    const ran = spawnSync(process.execPath, [script, artifact?.path ?? '', '--to', target], { encoding: 'utf8' })
+    expect([ran.status, ran.stderr]).toEqual([0, expect.stringContaining('mariadb (or mysql) NEW < load.sql')])
+    const [, folder = ''] = /then cd (.+) && /.exec(ran.stderr) ?? []
+    await server.root.query('CREATE DATABASE copy')
+    expect(server.client('copy', fs.readFileSync(path.join(folder, 'load.sql')), folder)).toEqual({
+      status: 0,
+      stderr: '',
+    })
+    expect(await stateOf(server, 'copy')).toEqual(original)
   })
 
   test('of an archive named by its path wants somebody who answers for its SQL', async () => {
