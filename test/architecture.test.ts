@@ -19,6 +19,8 @@ const LAYERS: readonly (readonly [from: string, to: string, why: string])[] = [
   ['sink', 'engine/stage.ts', 'types: what a resumable part may ask for'],
   ['stages', 'lib', 'stages read and write work files'],
   ['dump', 'lib', 'a dumper is a process of its own and knows no job'],
+  ['load', 'lib', 'what loads a dump knows no job'],
+  ['load', 'dump', 'the way back of a dump: the same servers, connections and names'],
   ['stages', 'dump/dumper.ts', 'types: the dumper itself arrives through the factory'],
   ['stages', 'dump/sql-dump.ts', 'types: what a database of a server is asked for'],
   ['stages', 'dump/text-blocks.ts', 'the order file is cut like any other'],
