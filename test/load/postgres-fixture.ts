@@ -122,6 +122,8 @@ export class Wire implements AsyncDisposable {
   }
 
   #join(client: net.Socket, { port }: PostgresServer): void {
+    // Whoever was cut off reaches nobody.
+    if (this.cut) return void client.on('error', () => client.destroy()).destroy()
     const there = net.connect({ host: '127.0.0.1', port })
     for (const socket of [client, there]) {
       this.#sockets.add(socket)

@@ -33,7 +33,8 @@ beforeAll(async () => {
   if (!hasPostgres) return
   server = await startPostgres()
   const admin = await server.connect()
-  await admin.query('CREATE ROLE loader LOGIN; CREATE DATABASE shop')
+  await admin.query('CREATE ROLE loader LOGIN')
+  await admin.query('CREATE DATABASE shop')
   const client = await server.connect('shop')
   await client.query(HOSTILE)
   await client.query(MORE)
