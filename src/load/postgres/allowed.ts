@@ -166,7 +166,8 @@ function speaks(tokens: readonly Token[], cutOff: boolean): boolean {
   )
   const known = languages.every((token) => {
     const name = token === undefined || token.kind === 'escaped' ? '' : token.text.toLowerCase()
-    return /^[a-z_][a-z0-9_]*$/.test(name) && name !== 'c' && name !== 'internal' && name !== 'u'
+    // A single letter may belong to the quotes behind it: E'\x63'.
+    return /^[a-z_][a-z0-9_]+$/.test(name) && name !== 'internal'
   })
   return known && !cutOff
 }

@@ -169,7 +169,8 @@ export class PostgresLoad implements SqlLoad {
     if (marker === null || marker.made) {
       await this.#detach()
       await using hub = await openHub(target, Object.values(this.#names))
-      return dropDatabase(hub, this.#names.work)
+      await dropDatabase(hub, this.#names.work)
+      return
     }
     const going = await marker.become(session, id, 'emptying', { file: 0, at: 0 })
     await dropAllIn(session, marker.kept)
