@@ -55,7 +55,7 @@ export async function thingsIn(session: PostgresSession, most = SOME): Promise<T
   const rows = await session.facts(`
     SELECT i.type, i.identity FROM (${[...all, LARGE_OBJECTS].join(' UNION ALL ')}) AS w
       CROSS JOIN LATERAL pg_catalog.pg_identify_object(w.class, w.oid, 0) AS i
-     WHERE NOT EXISTS (SELECT 1 FROM pg_depend x WHERE x.classid = w.class AND x.objid = w.oid AND x.deptype IN ('e', 'i'))
+     WHERE NOT EXISTS (SELECT 1 FROM pg_depend x WHERE x.classid = w.class AND x.objid = w.oid AND x.objsubid = 0 AND x.deptype IN ('e', 'i'))
      ORDER BY w.rank, w.oid LIMIT ${most}`)
   return rows.map((row) => ({ type: row['type'] ?? '', identity: row['identity'] ?? '' }))
 }

@@ -159,12 +159,18 @@ export class PostgresLoad implements SqlLoad {
 
   async undo(): Promise<void> {
     await this.#detach()
-    const attached = await attach(this.#order, this.#names)
-    this.#attached = attached
-    // One that has its name is not given up any more.
-    if (attached === null || attached.named) return
-    const { session, database, marker } = attached
+    this.#attached = await attach(this.#order, this.#names)
+    try {
+      if (this.#attached !== null) await this.#undo(this.#attached)
+    } finally {
+      await this.#detach()
+    }
+  }
+
+  async #undo({ session, database, marker, named }: Attached): Promise<void> {
     const { id, target } = this.#order
+    // One that has its name is not given up any more.
+    if (named) return
     if (marker === null ? database.limit !== limitOf(id) : marker.id !== id) return
     if (marker === null || marker.made) {
       await this.#detach()

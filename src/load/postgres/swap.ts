@@ -17,7 +17,7 @@ export interface Names {
   readonly before: string
 }
 
-const TRIES = 5
+const TRIES = 2
 const WAIT_MS = 300
 
 /**
