@@ -40,8 +40,6 @@ const HOSTILE: readonly string[] = [
   'COPY (SELECT 1) TO stdout;',
   'COPY public.t FROM stdin WITH (FORMAT csv);',
   'COPY public.t (a, b) FROM/**/stdin;',
-  'COPY "ratchet_restore".progress FROM stdin;',
-  'COPY public.ratchet_restore_progress FROM stdin;',
   'CREATE ROLE evil SUPERUSER;',
   'CREATE USER evil;',
   'CREATE USER mapping;',
@@ -53,7 +51,6 @@ const HOSTILE: readonly string[] = [
   "CREATE TABLE public.a AS SELECT pg_catalog.pg_read_file('/etc/passwd');",
   'CREATE TABLE public.a AS EXECUTE x;',
   'CREATE SCHEMA evil GRANT ALL ON TABLE x TO PUBLIC;',
-  'CREATE SCHEMA ratchet_restore;',
   'CREATE SCHEMA AUTHORIZATION postgres;',
   "ALTER SYSTEM SET archive_command = 'id';",
   'ALTER ROLE loader SUPERUSER;',
@@ -146,6 +143,22 @@ describe('what no dump of ours holds is refused, with its line', () => {
       expect(read(sql, true).length, sql).toBe(1)
     }
     expect(read('CREATE FUNCTION public.a() RETURNS int LANGUAGE plpgsql AS $$ LANGUAGE c $$;', false)).toHaveLength(1)
+  })
+
+  test('what is about the marker of a load is passed over: a dump may hold one', () => {
+    const about = [
+      'CREATE SCHEMA ratchet_restore;',
+      'CREATE TABLE ratchet_restore.progress (id text NOT NULL);',
+      'CREATE RULE r AS ON UPDATE TO ratchet_restore.progress DO INSTEAD NOTHING;',
+      'ALTER TABLE "ratchet_restore".progress DROP COLUMN at;',
+      'ALTER TABLE ONLY public.ratchet_restore_progress RENAME TO x;',
+      'COPY "ratchet_restore".progress (id) FROM stdin;\nx\n\\.',
+      'COPY public.ratchet_restore_progress FROM stdin;\n\\.',
+    ]
+    const text = `${about.join('\n')}\nCREATE TABLE public.a ();\n`
+    for (const size of [text.length, 1, 5])
+      expect(read(text, true, size)).toEqual([`definition ${text.length - 1} CREATE TABLE public.a ()`])
+    expect(() => read('DROP SCHEMA ratchet_restore;')).toThrow(/not run/)
   })
 
   test('a statement without an end has a limit', () => {
@@ -305,6 +318,35 @@ describe.skipIf(!hasPostgres)('with a server', () => {
       message: expect.stringMatching(/^evil\.sql, line 6: index i: .*"nothing" does not exist \(42703\)/) as string,
     })
     await other.undo()
+  })
+
+  test('rows that fail at once do not keep the rest of them', async () => {
+    const rows = `CREATE TABLE public.t (a int);\nCOPY public.t FROM stdin;\nx\n${'1\n'.repeat(10 << 20)}\\.\n`
+    await using load = await PostgresLoad.open(orderFor(server, 'long'))
+    await expect(drive(load, [file(rows, true)])).rejects.toMatchObject({
+      code: 'DATABASE_FAILED',
+      message: expect.stringContaining('line 2: rows of public.t (COPY t, line 1, column a)') as string,
+    })
+    await load.undo()
+  })
+
+  test('bytes that are no text, where a database holds such', async () => {
+    const admin = await server.connect()
+    await admin.query(
+      "CREATE DATABASE bytes OWNER loader ENCODING SQL_ASCII TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'",
+    )
+    const bytes = Buffer.from(
+      `SET client_encoding = 'SQL_ASCII';\nCREATE TABLE public.t (a text DEFAULT '\xe9');\nCOPY public.t FROM stdin;\n\xff\xe9\n\\.\n`,
+      'latin1',
+    )
+    for (const mode of ['new', 'swap'] as const)
+      await loaded(orderFor(server, 'bytes', { mode }), [{ name: 'a.sql', rows: true, bytes }])
+    expect(await asked('bytes', "SELECT encode(a::bytea, 'hex') FROM public.t")).toEqual(['ffe9'])
+    const into = loaded(orderFor(server, 'no_bytes'), [{ name: 'a.sql', rows: true, bytes }])
+    await expect(into).rejects.toMatchObject({
+      code: 'DATABASE_FAILED',
+      hint: expect.stringContaining('encoding') as string,
+    })
   })
 
   test('a file that ends in the middle', async () => {

@@ -63,6 +63,13 @@ const NONE: ReadonlySet<string> = new Set()
 const DENIED_OR_MISSING: ReadonlySet<string> = new Set(['42501', '42704', '42P01', '42883', '0A000', '58P01', '22023'])
 const ANY_COMMENT: ReadonlySet<string> = new Set(['42501', '42704', '42P01', '42703', '42883', '3F000', '22023'])
 
+/**
+ * Whether it is about the marker of a load: a dump may hold one, made while a load was at work. How far this one has come
+ * is not for a dump to say.
+ */
+export const isAboutMarker = (tokens: readonly Token[]): boolean =>
+  tokens.some(({ kind, text }) => kind !== 'text' && (text === OWN_SCHEMA || text === SPARE_TABLE))
+
 /** Why it is refused, as a text; or what it is. `text`: without comments before it, and without its semicolon. */
 export function judge(text: string, tokens: readonly Token[], cutOff: boolean, trusted: boolean): Allowed | string {
   const words = tokens.map(({ kind, text: word }) => (kind === 'word' ? word.toUpperCase() : ''))
@@ -116,8 +123,6 @@ function setting(text: string): Allowed | string {
 function rows(text: string): Allowed | string {
   const [, schema, table] = COPY.exec(text) ?? []
   if (table === undefined) return shortOf(text)
-  // How far a load has come is not for a dump to say.
-  if (unquoted(schema ?? '') === OWN_SCHEMA || unquoted(table) === SPARE_TABLE) return shortOf(text)
   return plain('rows', 'rows', said(`${schema === undefined ? '' : `${schema}.`}${table}`))
 }
 
@@ -154,7 +159,7 @@ function created(
 /** Nothing but its name: statements may stand in it, GRANT among them. */
 function schema(text: string): Allowed | string {
   const [, name] = SCHEMA.exec(text) ?? []
-  if (name === undefined || unquoted(name) === OWN_SCHEMA) return shortOf(text)
+  if (name === undefined) return shortOf(text)
   const definition = plain('definition', 'schema', said(name))
   return unquoted(name) === 'public' ? { ...definition, there: new Set(['42P06', '42501']) } : definition
 }

@@ -1,7 +1,7 @@
 import { LONGEST_ROW } from '../../dump/sql-dump.ts'
 import { BackupError } from '../../lib/errors.ts'
 import type { Statement, StatementReader } from '../file-load.ts'
-import { judge, type Allowed } from './allowed.ts'
+import { isAboutMarker, judge, type Allowed } from './allowed.ts'
 import { SqlCut } from './sql-cut.ts'
 
 /** A statement that may be run. Its bytes are valid until the next piece of the file is taken. */
@@ -41,7 +41,12 @@ export class PgStatements implements StatementReader<PgStatement> {
   #kept: Buffer[] = []
   #keptLength = 0
   /** The header of the rows that are being read. */
-  #copy: { readonly text: Buffer; readonly allowed: Allowed; readonly place: string } | null = null
+  #copy: {
+    readonly text: Buffer
+    readonly allowed: Allowed
+    readonly place: string
+    readonly ignored: boolean
+  } | null = null
   /** Behind such a header: the end of its line has to come. */
   #expectsLine = false
   /** Where the rows begin. */
@@ -113,10 +118,12 @@ export class PgStatements implements StatementReader<PgStatement> {
     const allowed = judge(text.toString('latin1'), tokens, cutOff, this.#o.trusted)
     if (typeof allowed === 'string') throw this.#refused(allowed, place)
     const named = { ...allowed, name: Buffer.from(allowed.name, 'latin1').toString('utf8') }
+    const ignored = isAboutMarker(tokens)
     if (allowed.kind !== 'rows') {
+      if (ignored) return null
       return { kind: allowed.kind, end: this.#base + at + 1, allowed: named, place, text, rows: [] }
     }
-    this.#copy = { text: Buffer.from(text), allowed: named, place }
+    this.#copy = { text: Buffer.from(text), allowed: named, place, ignored }
     this.#expectsLine = true
     return null
   }
@@ -147,9 +154,10 @@ export class PgStatements implements StatementReader<PgStatement> {
       return { at: bytes.length, statement: null }
     }
     this.#cut.passOver(end - begin, linesIn(bytes, begin, end))
-    const { text, allowed, place } = this.#copy
+    const { text, allowed, place, ignored } = this.#copy
     const rows = this.#rows(bytes, begin, end)
     this.#copy = null
+    if (ignored) return { at: end, statement: null }
     return { at: end, statement: { kind: 'rows', end: this.#base + end, allowed, place, text, rows } }
   }
 
