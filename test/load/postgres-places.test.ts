@@ -52,7 +52,7 @@ const maker = (database: string, id = 'load-1') => {
   return { ...order, target: { ...order.target, user: 'maker' } }
 }
 
-async function left(database: string): Promise<unknown> {
+async function left(database: string): Promise<unknown[]> {
   const target = { socket: server.socket, port: server.port, user: 'postgres', password: '', database }
   await using session = await PostgresSession.open(target)
   const schemas = await session.facts("SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)'")
@@ -211,6 +211,7 @@ describe.skipIf(!hasPostgres)('a load that is given up', () => {
       const standing = await load.prepare()
       // Before the first word of it was heard, all is still there.
       if (standing.at === 0) {
+        expect((await left('half'))[0]).toEqual([])
         await load.undo()
         expect(await left('half')).toEqual(NOTHING)
       }

@@ -320,6 +320,22 @@ describe.skipIf(!hasPostgres)('with a server', () => {
     await other.undo()
   })
 
+  test('what a file puts back for the session of a client is not put back here', async () => {
+    const admin = await server.connect()
+    await admin.query('CREATE DATABASE hasty OWNER loader TEMPLATE template0')
+    await admin.query("ALTER DATABASE hasty SET idle_in_transaction_session_timeout = '10ms'")
+    await using load = await PostgresLoad.open(orderFor(server, 'hasty'))
+    await load.prepare()
+    const one = await load.open({ index: 0, name: 'a.sql', rows: true, from: 0, head: null })
+    await one.take(Buffer.from('CREATE TABLE public.t (a int);\nCOPY public.t FROM stdin;\n1\n\\.\n'))
+    await one.take(Buffer.from('RESET idle_in_transaction_session_timeout;\n'))
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    await one.end()
+    await one.commit()
+    await finished(load)
+    expect(await asked('hasty', 'SELECT a FROM public.t')).toEqual(['1'])
+  })
+
   test('rows that fail at once do not keep the rest of them', async () => {
     const rows = `CREATE TABLE public.t (a int);\nCOPY public.t FROM stdin;\nx\n${'1\n'.repeat(10 << 20)}\\.\n`
     await using load = await PostgresLoad.open(orderFor(server, 'long'))
