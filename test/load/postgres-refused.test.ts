@@ -406,8 +406,8 @@ CREATE FUNCTION public.e() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN EN
 CREATE EVENT TRIGGER et ON ddl_command_end EXECUTE FUNCTION public.e();
 ALTER EVENT TRIGGER et DISABLE;
 CREATE FOREIGN DATA WRAPPER fdw;
-CREATE SERVER far FOREIGN DATA WRAPPER fdw;
-CREATE FOREIGN TABLE public.ft (a int) SERVER far;
+CREATE SERVER "À la\ncarte" FOREIGN DATA WRAPPER fdw;
+CREATE FOREIGN TABLE public.ft (a int) SERVER "À la\ncarte";
 CREATE PUBLICATION pub FOR ALL TABLES;
 CREATE TABLE public.t (a int);
 ALTER TABLE public.t OWNER TO nobody_there;
@@ -424,7 +424,7 @@ SET default_with_oids = false;
       'event trigger: et',
       'event trigger: EVENT TRIGGER et DISABLE',
       'foreign data wrapper: fdw',
-      'server: far',
+      'server: "À la carte"',
       'foreign table: public.ft',
       'publication: pub',
       'owner: TABLE public.t',

@@ -32,6 +32,8 @@ const IDENTIFIER = String.raw`(?:"(?:[^"\0]|"")+"|[a-z_\x80-\xff][a-z0-9_$\x80-\
 const COPY = new RegExp(
   String.raw`^COPY (?:(${IDENTIFIER})\.)?(${IDENTIFIER})(?: \(${IDENTIFIER}(?:, ${IDENTIFIER})*\))? FROM stdin$`,
 )
+/** The first that is written as names are, and not as the words of statements. */
+const NAME = new RegExp(`^.{0,60}?(${IDENTIFIER}(?:\\.${IDENTIFIER})*)`, 's')
 const SCHEMA = new RegExp(`^CREATE SCHEMA (?:IF NOT EXISTS )?(${IDENTIFIER})$`)
 
 /** By the first words behind CREATE and OR REPLACE. */
@@ -70,7 +72,10 @@ const ANY_COMMENT: ReadonlySet<string> = new Set(['42501', '42704', '42P01', '42
 export const isAboutMarker = (tokens: readonly Token[]): boolean =>
   tokens.some(({ kind, text }) => kind !== 'text' && (text === OWN_SCHEMA || text === SPARE_TABLE))
 
-/** Why it is refused, as a text; or what it is. `text`: without comments before it, and without its semicolon. */
+/**
+ * Why it is refused, as a text; or what it is. `text`: without comments before it, and without its semicolon; a character
+ * for each byte.
+ */
 export function judge(text: string, tokens: readonly Token[], cutOff: boolean, trusted: boolean): Allowed | string {
   const words = tokens.map(({ kind, text: word }) => (kind === 'word' ? word.toUpperCase() : ''))
   switch (words[0]) {
@@ -79,8 +84,8 @@ export function judge(text: string, tokens: readonly Token[], cutOff: boolean, t
       return setting(text)
     case 'SELECT':
       if (text === EMPTY_PATH) return plain('setting', 'setting', 'search_path')
-      if (SET_VALUE.test(text)) return plain('definition', 'value of a sequence', said(text))
-      return LARGE_OBJECT.test(text) ? plain('definition', 'large object', said(text)) : shortOf(text)
+      if (SET_VALUE.test(text)) return plain('definition', 'value of a sequence', shown(text))
+      return LARGE_OBJECT.test(text) ? plain('definition', 'large object', shown(text)) : shortOf(text)
     case 'COPY':
       return rows(text)
     case 'COMMENT':
@@ -107,10 +112,13 @@ const plain = (kind: Allowed['kind'], what: string, name: string): Allowed => ({
   there: NONE,
 })
 
-/** Enough of it to find it. */
-const shortOf = (text: string): string => JSON.stringify(said(text).slice(0, 60))
+/** For people: here, each character is a byte. */
+const shown = (bytes: string): string => said(Buffer.from(bytes.slice(0, 2000), 'latin1').toString('utf8'))
 
-const nameOf = (text: string, where: RegExp): string => said(where.exec(text)?.[1] ?? text).slice(0, 120)
+/** Enough of it to find it. */
+const shortOf = (text: string): string => JSON.stringify(shown(text.slice(0, 200)).slice(0, 60))
+
+const nameOf = (text: string, where: RegExp): string => shown(where.exec(text)?.[1] ?? text).slice(0, 120)
 
 function setting(text: string): Allowed | string {
   const name = (SET.exec(text) ?? RESET.exec(text))?.[1]?.toLowerCase()
@@ -123,7 +131,7 @@ function setting(text: string): Allowed | string {
 function rows(text: string): Allowed | string {
   const [, schema, table] = COPY.exec(text) ?? []
   if (table === undefined) return shortOf(text)
-  return plain('rows', 'rows', said(`${schema === undefined ? '' : `${schema}.`}${table}`))
+  return plain('rows', 'rows', shown(`${schema === undefined ? '' : `${schema}.`}${table}`))
 }
 
 const unquoted = (name: string): string => (name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name)
@@ -142,7 +150,7 @@ function created(
   const behind = words.slice(words[1] === 'OR' && words[2] === 'REPLACE' ? 3 : 1)
   const phrase = longest(CREATED, behind)
   if (phrase === null || (!trusted && FAR.test(phrase))) return shortOf(text)
-  const definition = plain('definition', phrase.toLowerCase(), nameOf(text, /^.{0,60}?([^ (]*[."][^ (]*|[a-z0-9_]+)/s))
+  const definition = plain('definition', phrase.toLowerCase(), nameOf(text, NAME))
   if (phrase === 'SCHEMA') return schema(text)
   if (phrase.endsWith('TABLE') && (behind.includes('AS') || behind.includes('EXECUTE'))) return shortOf(text)
   if (phrase === 'FUNCTION' || phrase === 'PROCEDURE')
@@ -160,7 +168,7 @@ function created(
 function schema(text: string): Allowed | string {
   const [, name] = SCHEMA.exec(text) ?? []
   if (name === undefined) return shortOf(text)
-  const definition = plain('definition', 'schema', said(name))
+  const definition = plain('definition', 'schema', shown(name))
   return unquoted(name) === 'public' ? { ...definition, there: new Set(['42P06', '42501']) } : definition
 }
 

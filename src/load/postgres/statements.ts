@@ -88,9 +88,9 @@ export class PgStatements implements StatementReader<PgStatement> {
       const c = bytes[at] ?? 0
       // Blocks are filled up with them.
       if (c === SPACE && cut.start === -1 && bytes[at + 1] === SPACE) {
-        const from = at
+        const first = at
         while (bytes[at + 1] === SPACE) at++
-        cut.skip(at - from)
+        cut.skip(at - first)
       }
       const found = cut.step(c)
       if (found === 'command') this.#command()
@@ -117,13 +117,12 @@ export class PgStatements implements StatementReader<PgStatement> {
     const place = this.#place(startLine, start)
     const allowed = judge(text.toString('latin1'), tokens, cutOff, this.#o.trusted)
     if (typeof allowed === 'string') throw this.#refused(allowed, place)
-    const named = { ...allowed, name: Buffer.from(allowed.name, 'latin1').toString('utf8') }
     const ignored = isAboutMarker(tokens)
     if (allowed.kind !== 'rows') {
       if (ignored) return null
-      return { kind: allowed.kind, end: this.#base + at + 1, allowed: named, place, text, rows: [] }
+      return { kind: allowed.kind, end: this.#base + at + 1, allowed, place, text, rows: [] }
     }
-    this.#copy = { text: Buffer.from(text), allowed: named, place, ignored }
+    this.#copy = { text: Buffer.from(text), allowed, place, ignored }
     this.#expectsLine = true
     return null
   }
