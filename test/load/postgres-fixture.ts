@@ -7,6 +7,8 @@ import { dumpItems } from '../../src/stages/server-dump-feed.ts'
 import type { PostgresServer } from '../servers/postgres.ts'
 
 export const BLOCK = 1 << 20
+/** After this, a server has nothing to say. */
+const SILENT_MS = 300
 
 /** A file of a dump, as the archive holds it. */
 export interface DumpFile {
@@ -140,6 +142,9 @@ export class Wire implements AsyncDisposable {
       if (this.how === 'lost') return this.end()
       there.write(bytes)
       there.once('data', () => this.end())
+      // It may have been a part of something, to which nobody answers.
+      const all = [...this.#sockets]
+      setTimeout(() => all.forEach((socket) => socket.destroy()), SILENT_MS)
     })
     there.on('data', (bytes) => {
       if (!this.cut) client.write(bytes)

@@ -292,7 +292,7 @@ describe.skipIf(!hasPostgres)('with a server', () => {
     const { Exchange } = await import('../../src/load/postgres/exchange.ts')
     const { PostgresSession } = await import('../../src/dump/postgres/session.ts')
     await using session = await PostgresSession.open({ ...orderFor(server, 'postgres').target })
-    const { error } = await Exchange.one(bytes).over(session)
+    const { error } = await Exchange.each(bytes).over(session)
     expect(error?.message).toMatch(/multiple commands/)
     expect(await session.facts('SELECT 1 AS one')).toEqual([{ one: '1' }])
   })

@@ -45,12 +45,17 @@ export class Exchange implements Submitted {
     return new Exchange([message('Q', Buffer.from(sql), END)])
   }
 
-  /** One statement of somebody else's: the server refuses a text that holds two (manual, "Extended Query"). */
-  static one(text: Buffer): Exchange {
-    const bind = Buffer.alloc(8)
-    const execute = Buffer.alloc(5)
-    const parse = message('P', END, text, END, Buffer.alloc(2))
-    return new Exchange([parse, message('B', bind), message('E', execute), message('S', NOTHING)])
+  /**
+   * Statements of which one is somebody else's: the server refuses a text that holds two (manual, "Extended Query"), and
+   * passes over what follows one that failed.
+   */
+  static each(...texts: readonly Buffer[]): Exchange {
+    const run = (text: Buffer): Message[] => [
+      message('P', END, text, END, Buffer.alloc(2)),
+      message('B', Buffer.alloc(8)),
+      message('E', Buffer.alloc(5)),
+    ]
+    return new Exchange([...texts.flatMap(run), message('S', NOTHING)])
   }
 
   /** `COPY … FROM stdin` and its rows. */

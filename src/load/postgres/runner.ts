@@ -10,6 +10,9 @@ import type { PgStatement } from './statements.ts'
 /** Bytes of what a block of a dump holds, and a little more. */
 export const ROOM = (1 << 20) + 4096
 
+const BEGIN = Buffer.from('BEGIN')
+const COMMIT = Buffer.from('COMMIT')
+
 export interface RunnerOptions {
   readonly session: PostgresSession
   readonly marker: Marker
@@ -52,14 +55,15 @@ export class PgRunner implements StatementRunner<PgStatement> {
     // Where tables lie is for this server to say.
     if (statement.allowed.name === 'default_tablespace' && !text.endsWith("''")) return
     await this.#land()
-    await this.#do(Exchange.one(statement.text), statement.place)
+    await this.#do(Exchange.each(statement.text), statement.place)
   }
 
   async definition(statement: PgStatement, at: number): Promise<void> {
     const { allowed, place } = statement
-    await this.#do(Exchange.simple('BEGIN'), place)
-    const { error } = await Exchange.one(statement.text).over(this.#o.session)
-    if (error === null) return this.#mark(at)
+    // All at once: servers may be far away, and definitions many.
+    const all = [BEGIN, statement.text, Buffer.from(this.#moved(at)), COMMIT]
+    const { tag, error } = await Exchange.each(...all).over(this.#o.session)
+    if (error === null) return this.#kept(tag, at)
     if (!this.#o.session.alive) throw loadError(error, place)
     await this.#do(Exchange.simple('ROLLBACK'), place)
     const state = sqlState(error)
@@ -89,14 +93,24 @@ export class PgRunner implements StatementRunner<PgStatement> {
   }
 
   async #mark(at: number): Promise<void> {
-    const { marker, file } = this.#o
     this.#inTransaction = false
     // Together: what fails is not committed.
-    const said = await this.#do(Exchange.simple(`${marker.moved({ file: file.index, at })}; COMMIT`), file.name)
-    if (said === 'UPDATE 1 COMMIT') return this.#o.held(at)
-    throw new BackupError('DATABASE_FAILED', `${file.name}: the server did not keep what was loaded (${said})`, {
-      hint: 'Something in the database changed the record of how far it is loaded.',
-    })
+    this.#kept(await this.#do(Exchange.simple(`${this.#moved(at)}; COMMIT`), this.#o.file.name), at)
+  }
+
+  #moved(at: number): string {
+    return this.#o.marker.moved({ file: this.#o.file.index, at })
+  }
+
+  #kept(said: string, at: number): void {
+    if (said.endsWith('UPDATE 1 COMMIT')) return this.#o.held(at)
+    throw new BackupError(
+      'DATABASE_FAILED',
+      `${this.#o.file.name}: the server did not keep what was loaded (${said})`,
+      {
+        hint: 'Something in the database changed the record of how far it is loaded.',
+      },
+    )
   }
 
   /** Waits for rows that are on their way. */
