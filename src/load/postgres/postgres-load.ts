@@ -101,6 +101,10 @@ export class PostgresLoad implements SqlLoad {
     return this.#lacks.splice(0)
   }
 
+  /**
+   * Also without `prepare`, and so it has to be once it has begun: where the marker is gone, all is done, but `prepare`
+   * would find a database that holds something.
+   */
   async *finish(): AsyncGenerator<string, string | null, undefined> {
     this.#attached ??= await attach(this.#order, this.#names)
     const attached = this.#attached
