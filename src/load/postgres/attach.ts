@@ -37,7 +37,8 @@ const PINS = [
 export async function attach(order: LoadOrder, names: Names): Promise<Attached | null> {
   if (order.mode === 'new') return enter(order, names.target, false)
   await using hub = await openHub(order.target, Object.values(names))
-  if ((await databaseNamed(hub, names.work)) !== null) return enter(order, names.work, false)
+  // Waited for here: it may fail while the other connection is still being closed.
+  if ((await databaseNamed(hub, names.work)) !== null) return await enter(order, names.work, false)
   if ((await databaseNamed(hub, names.target)) === null) return null
   const attached = await enter(order, names.target, true)
   const isOurs = attached?.marker?.id === order.id && attached.marker.phase === 'swapping'
