@@ -1,7 +1,7 @@
 import type { Consistency, SqlDump } from './dump/sql-dump.ts'
 import type { LoadSpec, ServerDatabaseSpec } from './engine/spec.ts'
-import { BackupError } from './lib/errors.ts'
 import { MysqlLoad } from './load/mysql/mysql-load.ts'
+import { PostgresLoad } from './load/postgres/postgres-load.ts'
 import type { SqlLoad } from './load/sql-load.ts'
 import type { LoadFor } from './stages/parts.ts'
 import { realDisk } from './lib/disk.ts'
@@ -43,6 +43,5 @@ export async function openSqlLoad(
   const { mode, scratch } = spec
   const target = openTarget(dataDir, spec, redactor)
   const order = { target, mode, id, trusted, ...(scratch === undefined ? {} : { scratch }) }
-  if (spec.type === 'mysql') return await MysqlLoad.open(order)
-  throw new BackupError('BAD_REQUEST', 'PostgreSQL databases are put back by psql')
+  return spec.type === 'mysql' ? await MysqlLoad.open(order) : await PostgresLoad.open(order)
 }

@@ -74,7 +74,8 @@ const WORDS: readonly (readonly [RegExp, Meaning])[] = [
 
 export const databaseError = (error: unknown, what: string): BackupError => serverError(error, what, meaningOf)
 
-function meaningOf(symbol: string, { message }: Error): Meaning {
+/** By the server's or the system's symbol, else by the driver's words. */
+export function meaningOf(symbol: string, { message }: Error): Meaning {
   if (symbol === '28000' && /no encryption|SSL off/.test(message))
     return {
       code: 'DATABASE_DENIED',

@@ -71,6 +71,13 @@ class PlainClient extends pg.Client {
   }
 }
 
+/** What the driver asks of a query: to send itself, and to hear what comes of it. */
+export interface Submitted {
+  submit(wire: Wire): void
+  handleError(error: Error): void
+  handleReadyForQuery(): void
+}
+
 /** One connection, pinned. */
 export class PostgresSession implements AsyncDisposable {
   readonly #client: PlainClient
@@ -162,6 +169,12 @@ export class PostgresSession implements AsyncDisposable {
     } finally {
       if (!ended) this.destroy()
     }
+  }
+
+  /** Hands the driver a query of a kind of its own, for as long as it takes. What it comes to, the query knows. */
+  submit(query: Submitted): void {
+    if (this.#lost === null) this.#client.query(query as Submitted & pg.Submittable)
+    else query.handleError(this.#lost)
   }
 
   /** Ends it at once, whatever is under way. */
