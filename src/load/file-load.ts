@@ -41,8 +41,9 @@ export class StatementLoad<S extends Statement> implements FileLoad {
   /** Bytes that the database held when this began. */
   readonly #held: number
   #done: number
-  /** Bytes up to the end of the last statement that was run. */
+  /** Bytes up to the end of the last statement that was run, and bytes that came. */
   #run: number
+  #taken: number
   #again: boolean
 
   private constructor(file: LoadFile, reader: StatementReader<S>, runner: StatementRunner<S>, held: number) {
@@ -52,6 +53,7 @@ export class StatementLoad<S extends Statement> implements FileLoad {
     this.#held = held
     this.#done = held
     this.#run = held
+    this.#taken = file.from
     // Whoever held the connection before may have died between a definition and its mark.
     this.#again = true
   }
@@ -69,6 +71,7 @@ export class StatementLoad<S extends Statement> implements FileLoad {
   }
 
   async take(bytes: Buffer): Promise<void> {
+    this.#taken += bytes.length
     for (const statement of this.#reader.add(bytes)) {
       if (statement.kind === 'setting') await this.#runner.setting(statement)
       else if (statement.end > this.#held) await this.#perform(statement)
@@ -85,15 +88,21 @@ export class StatementLoad<S extends Statement> implements FileLoad {
   }
 
   async commit(): Promise<number> {
-    if (this.#run > this.#done) await this.#runner.commit(this.#run)
-    this.#done = this.#run
+    // Where nothing is open, what fills up the last block counts as well: from there on anybody can read.
+    await this.#keep(this.#reader.open ? this.#run : Math.max(this.#run, this.#taken))
     return this.#done
+  }
+
+  async #keep(at: number): Promise<void> {
+    if (this.#run <= this.#done) return
+    await this.#runner.commit(at)
+    this.#done = at
   }
 
   async #perform(statement: S): Promise<void> {
     const { end } = statement
     if (statement.kind === 'definition') {
-      await this.commit()
+      await this.#keep(this.#run)
       await this.#runner.definition(statement, end, this.#again)
       this.#done = end
     } else await this.#runner.rows(statement)

@@ -163,6 +163,7 @@ export class DatabaseLoad {
   }
 
   async *#run(kept: KeptLoad, open: OpenFile): Steps {
+    const held = this.slot.reached.file === open.file ? this.slot.reached.at : 0
     let pending = 0
     for (;;) {
       const next = await open.pieces.next()
@@ -175,7 +176,8 @@ export class DatabaseLoad {
       pending += bytes.length
       await open.load.take(bytes)
       if (owned) release(bytes)
-      if (!this.#ctx.closing && pending < COMMIT_BYTES) continue
+      // What the database holds already is only passed over: a step that ended there would have done nothing.
+      if (open.at.plain <= held || (!this.#ctx.closing && pending < COMMIT_BYTES)) continue
       pending = 0
       await this.#commit(open)
       yield this.#progress(open.at.plain)
