@@ -44,7 +44,7 @@ beforeAll(async () => {
   original = stateOf('shop')
   world = new SpineWorld()
   app = await world.app()
-  const spec = { sources: [], type: 'databases', databases: [access()], level: 1, deflate: 2 << 20 } as const
+  const spec = { sources: [], type: 'databases', databases: [access()], level: 1, deflate: 8 << 20 } as const
   backup = await world.backup(app, { ...spec, sources: [], databases: [access()] })
   expect([outcome(backup), backup.error]).toEqual(['completed', null])
 }, 120_000)

@@ -1,4 +1,3 @@
-import { crcCombine } from '../../archive/crc.ts'
 import type { ArchiveEntry } from '../../archive/format.ts'
 import { unpackEntry } from '../../archive/unpack-entry.ts'
 import type { LoadSpec } from '../../engine/spec.ts'
@@ -8,9 +7,9 @@ import { release } from '../../lib/release.ts'
 import type { SqlLoad, Standing } from '../../load/sql-load.ts'
 import type { OpenArchive, Parts } from '../parts.ts'
 import { BLOCK, digestFor } from '../restore/content-digest.ts'
-import { contentFault } from '../restore/contents.ts'
 import { START, restoreSpec } from '../restore/slots.ts'
-import { KeptLoad, type OpenFile } from './kept-load.ts'
+import { KeptLoad } from './kept-load.ts'
+import { OpenSql } from './open-sql.ts'
 import { loadFiles, loadSlot, readEntries, type LoadSlot, type SqlEntry } from './slots.ts'
 
 /** As much as one transaction takes, at most. Bytes of SQL. */
@@ -126,7 +125,7 @@ export class DatabaseLoad {
   }
 
   /** The file that is next; null: there is none left. */
-  async *#openFile(kept: KeptLoad): Steps<OpenFile | null> {
+  async *#openFile(kept: KeptLoad): Steps<OpenSql | null> {
     const { slot } = this
     const entry = this.#entries[slot.file]
     if (entry === undefined || kept.load === null) return null
@@ -148,7 +147,7 @@ export class DatabaseLoad {
     const load = await kept.load.open({ ...which, from: from.plain, head })
     const pieces = unpackEntry(this.#archive, stored, this.#parts.codec(), from)
     const crc = from.plain === 0 ? 0 : slot.crc
-    kept.open = { file: slot.file, entry, load, pieces, digest, crc, at: from }
+    kept.open = new OpenSql({ file: slot.file, entry, stored, load, pieces, digest, crc, at: from })
     return kept.open
   }
 
@@ -162,28 +161,23 @@ export class DatabaseLoad {
     return Buffer.alloc(0)
   }
 
-  async *#run(kept: KeptLoad, open: OpenFile): Steps {
+  async *#run(kept: KeptLoad, open: OpenSql): Steps {
     const held = this.slot.reached.file === open.file ? this.slot.reached.at : 0
     let pending = 0
-    for (;;) {
-      const next = await open.pieces.next()
-      if (next.done === true) break
-      const { bytes, crc, sha256, owned } = next.value
-      open.at = next.value.next
-      open.crc = crcCombine(open.crc, crc, bytes.length)
-      if (open.digest !== null && open.digest.blocks && bytes.length === BLOCK) open.digest.block(sha256)
-      else open.digest?.update(bytes)
+    for (let piece = await open.next(); piece !== null; piece = await open.next()) {
+      const { bytes, owned } = piece
       pending += bytes.length
-      await open.load.take(bytes)
+      await open.take(bytes)
       if (owned) release(bytes)
-      // What the database holds already is only passed over: a step that ended there would have done nothing.
-      if (open.at.plain <= held || (!this.#ctx.closing && pending < COMMIT_BYTES)) continue
+      // The end of the file is close by.
+      if (open.at.plain >= open.entry.size || (!this.#ctx.closing && pending < COMMIT_BYTES)) continue
       pending = 0
-      await this.#commit(open)
+      // What was only passed over, or is not complete yet, would be done again: no step ends there.
+      if ((await this.#commit(open)) <= held) continue
       yield this.#progress(open.at.plain)
     }
+    open.prove()
     await open.load.end()
-    this.#prove(open)
     kept.open = null
     const { slot } = this
     Object.assign(slot, { file: open.file + 1, at: START, crc: 0, reached: { file: open.file + 1, at: 0 } })
@@ -194,29 +188,17 @@ export class DatabaseLoad {
     yield this.#progress()
   }
 
-  async #commit(open: OpenFile): Promise<void> {
-    const done = await open.load.commit()
+  async #commit(open: OpenSql): Promise<number> {
+    const done = await open.commit()
     const { slot } = this
     slot.reached = { file: open.file, at: done }
     // Behind a block in which nothing is open; else from the last such place again.
-    if (open.entry.table === null || done !== open.at.plain || open.at.plain % BLOCK !== 0) return
-    if (open.digest?.blocks === false) return // a short file, whose digest cannot go on elsewhere
+    const between = open.entry.table !== null && done === open.at.plain && open.at.plain % BLOCK === 0
+    // The digest of a short file cannot go on elsewhere.
+    if (!between || open.digest?.blocks === false) return done
     open.digest?.save(this.#ctx.file(loadFiles.blocks(this.#which.index)))
     Object.assign(slot, { at: open.at, crc: open.crc })
-  }
-
-  /** Only what is proven stays: whoever finds a fault takes all of it back. */
-  #prove({ entry, crc, digest, at }: OpenFile): void {
-    const stored = this.#stored(entry)
-    const line = entry.digest === null ? null : { digest: entry.digest }
-    const fault =
-      at.plain === stored.size
-        ? contentFault({ entry: stored, line }, crc, digest?.digest() ?? null)
-        : { message: 'the content is shorter than announced' }
-    if (fault === null) return
-    throw new BackupError('ARCHIVE_DAMAGED', `${entry.name}: ${fault.message}`, {
-      hint: 'Nothing of it stays in the database. Restore another backup; or restore its SQL as files, and load what is intact by hand.',
-    })
+    return done
   }
 
   #noteLacks(kept: KeptLoad): void {
