@@ -1,6 +1,5 @@
 import { jpa } from './jpa.ts'
-import { mariadb } from './mariadb.ts'
-import { mariadbRestore } from './mariadb-restore.ts'
+import { mariadb, postgres } from './databases.ts'
 import type { Row } from './report.ts'
 import { browse, list } from './lists.ts'
 import { sqlite } from './sqlite.ts'
@@ -33,7 +32,7 @@ export const BENCHES: Readonly<Record<string, Bench>> = {
   list: { about: 'a page of 10,000 backups', run: list },
   browse: { about: 'the first page of 1,000,000 entries', run: browse },
   sqlite: { about: 'copy of a database against sqlite3', run: sqlite },
-  mariadb: { about: 'a database of MariaDB against mariadb-dump and gzip', run: mariadb },
-  'mariadb-restore': { about: 'a database put back against the mariadb client', run: mariadbRestore },
+  mariadb: { about: 'a database of MariaDB, read and put back, against its own programs', run: mariadb },
+  postgres: { about: 'a database of PostgreSQL, read and put back, against its own programs', run: postgres },
   restore: { about: 'restore against unzip', run: restore },
 }

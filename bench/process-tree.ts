@@ -23,6 +23,14 @@ export function cpuOf(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
+/** The same of a server and all its children, those that have ended included. */
+export function cpuOfAll(root: number): number {
+  const stat = readProc(`${root}/stat`)
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const ended = (Number(fields[13]) + Number(fields[14])) / 100
+  return treeOf(root).reduce((sum, pid) => sum + (cpuOf(pid) || 0), ended)
+}
+
 /**
  * The process and all its descendants. Left out is a child that has not become a program of its own yet: between fork
  * and exec it has its parent's command line, and its parent's memory, which would count twice.

@@ -10,6 +10,9 @@ export interface PostgresServer extends AsyncDisposable {
   /** The folder its socket lies in. */
   readonly socket: string
   readonly port: number
+  readonly pid: number
+  /** Folder of its programs. */
+  readonly programs: string
   /** Where its configuration lies: `pg_hba.conf`. */
   readonly data: string
   /** A connection of its superuser; ended with the server. */
@@ -96,6 +99,8 @@ export async function startPostgres(options: readonly string[] = []): Promise<Po
   return {
     socket: folder,
     port,
+    pid: child.pid ?? 0,
+    programs: BIN,
     data,
     connect,
     psql(database, given) {

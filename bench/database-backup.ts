@@ -2,31 +2,14 @@ import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import type { RatchetClient } from '../src/client/client.ts'
-import { startMariadb, type MariadbServer } from '../test/servers/mariadb.ts'
 import { benchRoot } from './corpus.ts'
+import type { BenchServer } from './database-servers.ts'
 import { interleave, ratio, type Side } from './measure.ts'
 import { RATCHET, sizeOf } from './places.ts'
-import { cpuOf, MemoryWatch } from './process-tree.ts'
+import { MemoryWatch } from './process-tree.ts'
 import { megabytes, type Row } from './report.ts'
 import { served } from './server.ts'
 import { median, quantile, spread } from './stats.ts'
-
-/** A MariaDB of about 300 MB of SQL in 20 tables: one of a million rows, two without a key. */
-
-const COLUMNS = 'id BIGINT%, name VARCHAR(60), email VARCHAR(80), n INT, d DECIMAL(12,2), at DATETIME, body TEXT'
-const ROWS = `seq, CONCAT('name ', MD5(seq)), CONCAT(LEFT(SHA1(seq), 12), '@example.org'), seq * 7919 % 1000003,
-  seq / 7, FROM_UNIXTIME(1600000000 + seq), CONCAT('it''s a text of ', REPEAT(CONCAT(MD5(seq * 3), ' some words here '), 1 + seq % 3))`
-
-export async function fill(server: MariadbServer): Promise<void> {
-  await server.root.query('CREATE DATABASE bench CHARACTER SET utf8mb4; USE bench')
-  const table = async (name: string, rows: number, key: string): Promise<void> => {
-    await server.root.query(`CREATE TABLE ${name} (${COLUMNS.replace('%', key)})`)
-    await server.root.query(`INSERT INTO ${name} SELECT ${ROWS} FROM seq_1_to_${rows}`)
-  }
-  await table('big', 1_000_000, ' PRIMARY KEY')
-  for (let n = 0; n < 17; n++) await table(`t${n}`, 20_000, ' PRIMARY KEY')
-  for (let n = 0; n < 2; n++) await table(`keyless${n}`, 20_000, '')
-}
 
 interface Place {
   readonly data: string
@@ -34,17 +17,17 @@ interface Place {
 }
 
 /** A data folder with a profile for the database, made anew. */
-export function place(work: string, name: string, socket: string, maxMs: number): Place {
+export function place(work: string, name: string, { kind: type, access }: BenchServer, maxMs: number): Place {
   const folder = path.join(work, name)
   fs.rmSync(folder, { recursive: true, force: true })
   const made = { data: path.join(folder, 'data'), out: path.join(folder, 'out') }
   fs.mkdirSync(made.data, { recursive: true })
   fs.mkdirSync(made.out)
-  const databaseServers = { main: { socket, user: 'root' } }
+  const databaseServers = { main: access }
   const roots = { sources: [], outputs: [made.out], restores: [], archives: [] }
   fs.writeFileSync(path.join(made.data, 'settings.json'), JSON.stringify({ databaseServers, roots }))
   const profile = {
-    ...{ name: 'bench', sources: [], databases: [{ type: 'mysql', server: 'main', database: 'bench' }] },
+    ...{ name: 'bench', sources: [], databases: [{ type, server: 'main', database: 'bench' }] },
     ...{ output: made.out, pacing: { minMs: 0, maxMs, bias: 100 } },
   }
   const document = path.join(folder, 'profile.json')
@@ -53,42 +36,46 @@ export function place(work: string, name: string, socket: string, maxMs: number)
   return made
 }
 
-export async function mariadb(rounds: number): Promise<Row[]> {
-  const work = path.join(benchRoot(), 'work', 'mariadb')
+export interface Contest {
+  readonly bench: string
+  readonly server: BenchServer
+  readonly rounds: number
+  /** How many times as fast as the vendor's program we are to be. */
+  readonly bar: number
+}
+
+export async function databaseBackup({ bench, server, rounds, bar }: Contest): Promise<Row[]> {
+  const work = path.join(benchRoot(), 'work', bench)
   fs.mkdirSync(work, { recursive: true })
-  await using server = await startMariadb(['--innodb-buffer-pool-size=1G', '--innodb-log-file-size=512M'])
-  await fill(server)
-  const { socket } = server
   const sizes = { ours: 0, theirs: 0 }
-  const busy: Record<string, number[]> = { ours: [], theirs: [] }
+  const busy: Record<'ours' | 'theirs', number[]> = { ours: [], theirs: [] }
   let before = 0
   const ours = (name: string, maxMs: number): Side => {
-    let at: Place = place(work, name, socket, maxMs)
+    let at: Place = place(work, name, server, maxMs)
     return {
       name: `ratchet, ${name}`,
       command: () => ({ argv: [...RATCHET, '--json', '--data', at.data, 'backup', '--profile', '2'] }),
       prepare() {
-        at = place(work, name, socket, maxMs)
-        before = cpuOf(server.pid)
+        at = place(work, name, server, maxMs)
+        before = server.cpu()
       },
       check() {
-        if (name === 'whole') busy['ours']?.push(cpuOf(server.pid) - before)
+        if (name === 'whole') busy.ours.push(server.cpu() - before)
         sizes.ours = sizeOf(at.out)
       },
     }
   }
   const theirs = path.join(work, 'theirs.sql.gz')
-  const pipe = 'mariadb-dump --no-defaults --socket="$1" --user=root --single-transaction bench | gzip > "$0"'
   const [whole, sliced, vendor] = await interleave(
     [
       ours('whole', 3_600_000),
       ours('1 s slices', 1000),
       {
-        name: 'mariadb-dump | gzip',
-        command: { argv: ['sh', '-c', pipe, theirs, socket] },
-        prepare: () => void (before = cpuOf(server.pid)),
+        name: server.packed.name,
+        command: { argv: ['sh', '-c', server.packed.script, theirs] },
+        prepare: () => void (before = server.cpu()),
         check() {
-          busy['theirs']?.push(cpuOf(server.pid) - before)
+          busy.theirs.push(server.cpu() - before)
           sizes.theirs = fs.statSync(theirs).size
         },
       },
@@ -96,21 +83,22 @@ export async function mariadb(rounds: number): Promise<Row[]> {
     rounds,
   )
   const rows: Row[] = []
+  const command = `ratchet backup --profile 2; ${server.packed.name}`
   const add = (what: string, figures: string, shown: string, bar: string, met: boolean): void =>
-    void rows.push({ bench: 'mariadb', what, figures, result: shown, bar, met, command: COMMAND })
+    void rows.push({ bench, what, figures, result: shown, bar, met, command })
   const speed = ratio(vendor, whole)
   const times = `${spread(whole?.wall ?? [])} s, ${megabytes(sizes.ours)}; theirs ${spread(vendor?.wall ?? [])} s, ${megabytes(sizes.theirs)}`
   add(
-    'backup of a database against mariadb-dump --single-transaction and gzip, verified and synced on our side only',
+    `backup of a database against ${server.packed.name}, verified and synced on our side only`,
     times,
     `${speed.toFixed(2)} × as fast`,
-    '≥ 1.2 ×',
-    speed >= 1.2,
+    `≥ ${bar} ×`,
+    speed >= bar,
   )
-  const cpu = median(busy['ours'] ?? []) / median(busy['theirs'] ?? [])
+  const cpu = median(busy.ours) / median(busy.theirs)
   add(
     "the server's CPU time",
-    `${spread(busy['ours'] ?? [])} s; theirs ${spread(busy['theirs'] ?? [])} s`,
+    `${spread(busy.ours)} s; theirs ${spread(busy.theirs)} s`,
     `${cpu.toFixed(2)} ×`,
     '≤ 1.3 ×',
     cpu <= 1.3,
@@ -123,14 +111,12 @@ export async function mariadb(rounds: number): Promise<Row[]> {
     '≤ 1.1 ×',
     cost <= 1.1,
   )
-  rows.push(...(await stepped(place(work, 'stepped', socket, 1000))))
+  rows.push(...(await stepped(bench, place(work, 'stepped', server, 1000))))
   fs.rmSync(work, { recursive: true, force: true })
   return rows
 }
 
-const COMMAND = 'ratchet backup --profile 2; mariadb-dump --single-transaction bench | gzip'
-
-async function stepped({ data }: Place): Promise<Row[]> {
+async function stepped(bench: string, { data }: Place): Promise<Row[]> {
   const found = await served(data, async (client, pid) => {
     using memory = new MemoryWatch(pid)
     const times = await stepTimes(client)
@@ -140,7 +126,7 @@ async function stepped({ data }: Place): Promise<Row[]> {
   const p99 = quantile(found.times, 0.99)
   const command = 'ratchet serve; startBackup, stepBackup with pacing.maxMs 1000'
   const figures = `${found.times.length} steps, median ${median(found.times).toFixed(0)} ms`
-  const common = { bench: 'mariadb', figures, command }
+  const common = { bench, figures, command }
   return [
     {
       ...common,
