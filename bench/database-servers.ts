@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import path from 'node:path'
 import { startMariadb } from '../test/servers/mariadb.ts'
-import { startPostgres } from '../test/servers/postgres.ts'
+import type { Client } from 'pg'
+import { startPostgres, type PostgresServer } from '../test/servers/postgres.ts'
 import { cpuOf, cpuOfAll } from './process-tree.ts'
 
 /**
@@ -62,20 +63,29 @@ export async function mariadbServer(): Promise<BenchServer> {
   }
 }
 
-export async function postgresServer(): Promise<BenchServer> {
-  const tuned = ['shared_buffers=1GB', 'max_wal_size=8GB', 'fsync=on', 'autovacuum=off'].flatMap((one) => ['-c', one])
-  const server = await startPostgres(tuned)
-  const admin = await server.connect()
+async function fillPostgres(server: PostgresServer, admin: Client): Promise<void> {
   await admin.query('CREATE DATABASE bench')
   const bench = await server.connect('bench')
   for (const [name, rows, keyed] of TABLES) {
     await bench.query(`CREATE TABLE ${name} (id bigint${keyed ? ' PRIMARY KEY' : ''}, name varchar(60),
       email varchar(80), n int, d numeric(12,2), at timestamp, body text)`)
     await bench.query(`INSERT INTO ${name} SELECT i, 'name ' || md5(i::text), left(md5((i * 5)::text), 12) || '@example.org',
-      i * 7919 % 1000003, i / 7.0, to_timestamp(1600000000 + i),
+      (i::bigint * 7919) % 1000003, i / 7.0, to_timestamp(1600000000 + i),
       'it''s a text of ' || repeat(md5((i * 3)::text) || ' some words here ', 1 + i % 3) FROM generate_series(1, ${rows}) i`)
   }
   await bench.query('VACUUM ANALYZE')
+}
+
+export async function postgresServer(): Promise<BenchServer> {
+  const tuned = ['shared_buffers=1GB', 'max_wal_size=8GB', 'fsync=on', 'autovacuum=off'].flatMap((one) => ['-c', one])
+  const server = await startPostgres(tuned)
+  const admin = await server.connect()
+  try {
+    await fillPostgres(server, admin)
+  } catch (error) {
+    await server[Symbol.asyncDispose]()
+    throw error
+  }
   const connect = `-h '${server.socket}' -p ${server.port} -U postgres`
   const dump = `'${path.join(server.programs, 'pg_dump')}' ${connect} bench`
   return {

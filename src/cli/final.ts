@@ -99,6 +99,9 @@ export function finalLines(state: JobState, final: FinalObject): string[] {
   lines.push(
     `  content   ${format.count(totals.files, 'file')}, ${format.size(totals.bytesRead)} read${written}${took(state)}`,
   )
+  // What a swap of databases leaves behind: somebody has to drop it one day.
+  if (state.ended && state.activity.includes(' is kept as '))
+    lines.push(`  note      ${format.printable(state.activity)}`)
   if (state.warnings.total > 0)
     lines.push(`  warnings  ${format.count(state.warnings.total)} (ratchet log ${state.number})`)
   return lines

@@ -56,7 +56,10 @@ export class MysqlSession implements AsyncDisposable {
       await once(connection, 'connect')
     } catch (error) {
       connection.destroy()
-      throw databaseError(error, `cannot connect to the database ${target.database}`)
+      throw databaseError(
+        error,
+        `cannot connect to ${target.database === '' ? 'the server' : `the database ${target.database}`}`,
+      )
     }
     // What ends an idle connection is told by the next query; without a listener it would end the process.
     connection.on('error', () => {})
