@@ -11,6 +11,8 @@ export interface Words {
   readonly name: string
   /** As it is run: without a database's name before what it makes. */
   readonly sql: string
+  /** The table that a trigger belongs to. */
+  readonly on?: string
 }
 
 /** Under ANSI_QUOTES, the server writes names in other quotes. */
@@ -50,7 +52,13 @@ export function wordsOf(sql: string): Words | null {
   }
   const [head, create = '', name = '', when = '', on = ''] = TRIGGER.exec(sql) ?? []
   if (head === undefined) return null
-  return { kind: 'trigger', name: plain(name), sql: create + name + when + on + sql.slice(head.length) }
+  const table = on.replace(/\s+FOR\s+EACH\s+ROW\s$/i, '')
+  return {
+    kind: 'trigger',
+    name: plain(name),
+    sql: create + name + when + on + sql.slice(head.length),
+    on: plain(table),
+  }
 }
 
 const KINDS: readonly (readonly [DefinitionKind, RegExp])[] = [

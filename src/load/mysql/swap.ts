@@ -7,7 +7,7 @@ import { settingsFor } from '../../dump/mysql/script.ts'
 import { contentsOf, dropCode, findDatabase, isEmpty, makeDatabase, runAll } from './contents.ts'
 import { withoutDefiner, wordsOf } from './definition-words.ts'
 import { isLost, symbolOf } from './errors.ts'
-import { literal, MARKER, MOVED, PLAN } from './marker.ts'
+import { DRAFT, literal, MARKER, MOVED, PLAN } from './marker.ts'
 import { checkKeepable, codeOf, type Planned } from './planned.ts'
 
 interface SwapOptions {
@@ -73,7 +73,7 @@ export class Swap {
       await makeDatabase(session, final, await findDatabase(session, scratch))
     await checkKeepable(session, final)
     const planned = [...(await this.#definitions(scratch, 'new')), ...(await this.#definitions(final, 'old'))]
-    const draft = qualified(scratch, `${PLAN}_`)
+    const draft = qualified(scratch, DRAFT)
     await session.run(`DROP TABLE IF EXISTS ${draft}`)
     await session.run(
       `CREATE TABLE ${draft} (n INT PRIMARY KEY, definition LONGTEXT) ENGINE = InnoDB CHARACTER SET utf8mb4`,
