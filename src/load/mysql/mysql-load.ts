@@ -177,9 +177,11 @@ export class MysqlLoad implements SqlLoad {
     if (this.#runner === null || file.index <= this.#begun)
       throw new BackupError('INTERNAL', `${file.name} is out of turn: the database has to be prepared again`)
     this.#begun = file.index
-    const held = file.index === this.#standing.file ? this.#standing.at : 0
+    // In every other file, a table that is there already is another one, whose name the server does not tell from this.
+    const again = file.index === this.#standing.file
+    const held = again ? this.#standing.at : 0
     const reader = (from: number): MysqlStatements => new MysqlStatements(file.name, from, trusted)
-    return StatementLoad.open(file, held, reader, this.#runner.forFile(file))
+    return StatementLoad.open(file, held, reader, this.#runner.forFile(file), again)
   }
 
   takeLacks(): readonly Lack[] {

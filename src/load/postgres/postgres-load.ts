@@ -89,7 +89,7 @@ export class PostgresLoad implements SqlLoad {
     // Behind a place in the middle, statements begin where the database's part ends: that may be within a long row's block.
     const reader = (from: number): PgStatements =>
       new PgStatements({ name, from, begin: from === 0 ? 0 : held, trusted })
-    return StatementLoad.open(file, held, reader, runner)
+    return StatementLoad.open(file, held, reader, runner, true)
   }
 
   #heldOf(index: number): number {
