@@ -262,6 +262,26 @@ describe.skipIf(!hasMariadb)('a database that takes another’s place', () => {
     expect([await databases(), await stateOf(server, 'copy')]).toEqual([['copy'], old])
   })
 
+  test('is as it was where the other cannot take its place, and the load can be given up', async () => {
+    await server.root.query(OLD)
+    const old = await stateOf(server, 'copy')
+    const swap = order({ target: { ...root, database: 'copy' }, mode: 'swap' })
+    await loadAll(swap, files, { finish: false, piece: 1 << 20 })
+    // In the way of the table that is to be kept under this name.
+    await server.root.query('CREATE TABLE copy_before_j1.many (a INT)')
+    await using load = await MysqlLoad.open(swap)
+    await expect(
+      load
+        .finish()
+        .next()
+        .then(() => load.finish().next()),
+    ).rejects.toThrow(/already exists/)
+    expect(await stateOf(server, 'copy')).toEqual(old)
+    await server.root.query('DROP TABLE copy_before_j1.many')
+    await load.undo()
+    expect([await databases(), await stateOf(server, 'copy')]).toEqual([['copy'], old])
+  })
+
   test('is loaded into the database that is named for it, which stays', async () => {
     await server.root.query(`${OLD} CREATE DATABASE copy_scratch`)
     const swap = order({ target: { ...root, database: 'copy' }, mode: 'swap', scratch: 'copy_scratch' })

@@ -189,7 +189,7 @@ export class MysqlLoad implements SqlLoad {
   }
 
   async *finish(): AsyncGenerator<string, string | null, undefined> {
-    const { mode, target, id, scratch } = this.#order
+    const { mode, target, id } = this.#order
     const session = this.#session
     try {
       await hold(session, this.#into, id)
@@ -197,16 +197,20 @@ export class MysqlLoad implements SqlLoad {
         await session.run(`DROP TABLE IF EXISTS ${identifier(this.#into)}.${identifier(MARKER)}`)
         return null
       }
-      const swap = new Swap({
-        session,
-        ...{ scratch: this.#into, final: target.database, aside: this.#aside },
-        made: scratch === undefined,
-        lack: (lack) => this.#lacks.push(lack),
-      })
-      return yield* swap.run()
+      return yield* this.#swap().run()
     } catch (error) {
       throw loadError(error, `the database ${target.database} cannot take the place of the one before`)
     }
+  }
+
+  #swap(): Swap {
+    const { target, scratch } = this.#order
+    return new Swap({
+      session: this.#session,
+      ...{ scratch: this.#into, final: target.database, aside: this.#aside },
+      made: scratch === undefined,
+      lack: (lack) => this.#lacks.push(lack),
+    })
   }
 
   async undo(): Promise<void> {
@@ -215,6 +219,7 @@ export class MysqlLoad implements SqlLoad {
     await hold(session, this.#into, id)
     const mark = await readMark(session, this.#into)
     if (mark?.id !== id) return
+    if (mode === 'swap' && !(await this.#swap().abandon())) return
     if (mode === 'swap' && (await findDatabase(session, this.#aside)) !== null) {
       if (isEmpty(await contentsOf(session, this.#aside))) await session.run(`DROP DATABASE ${identifier(this.#aside)}`)
     }
