@@ -1,14 +1,15 @@
 import type { Stage, StageContext, StageFactory } from '../engine/stage.ts'
 import { BackupError } from '../lib/errors.ts'
 import { DatabaseLoad } from './load/load-database.ts'
-import { databasesToLoad, loadSlot } from './load/slots.ts'
+import { databasesToLoad, loadSlot, notePlacing } from './load/slots.ts'
 import type { Parts } from './parts.ts'
 import { warmArchive } from './restore/site.ts'
 import { FILES, restoreSlot, restoreSpec } from './restore/slots.ts'
 
 /**
  * SQL of the archive into databases of servers (R27, R29). All of them are loaded and proven before the first one takes
- * its name; until then everything can be taken back.
+ * its name; until then everything can be taken back. After that, what fails for good is taken back as long as it has no
+ * name; what has one keeps it.
  */
 export const loadStage: StageFactory<Parts> = (parts): Stage => ({
   name: 'load',
@@ -18,11 +19,16 @@ export const loadStage: StageFactory<Parts> = (parts): Stage => ({
     const loads = openLoads(parts, ctx)
     try {
       for (const load of loads) if (load.slot.phase === 'load') yield* load.load()
+      if (loads.some(({ slot }) => slot.phase === 'loaded')) {
+        for (const { slot } of loads) slot.phase = 'finish'
+        notePlacing(ctx)
+        yield { step: 'all is loaded', durable: true }
+      }
+      for (const load of loads) if (load.slot.phase === 'finish') yield* load.finish()
     } catch (error) {
       if (error instanceof BackupError && error.retry === 'never' && !OURS.has(error.code)) await takeBack(ctx, loads)
       throw error
     }
-    for (const load of loads) if (load.slot.phase === 'finish') yield* load.finish()
     ctx.forget('archive')
     if (FILES.manifest in ctx.job.files) ctx.drop(FILES.manifest)
   },

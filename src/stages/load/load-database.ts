@@ -64,7 +64,7 @@ export class DatabaseLoad {
       if (open === null) break
       yield* this.#run(kept, open)
     }
-    this.slot.phase = 'finish'
+    this.slot.phase = 'loaded'
     yield { ...this.#progress(), durable: true }
   }
 
@@ -80,14 +80,15 @@ export class DatabaseLoad {
         this.#conclude(next.value)
         break
       }
+      this.#noteLacks(kept) // nobody else hears of them
       yield { step: `putting ${spec.database} in its place`, substep: next.value }
     }
     yield { ...this.#progress(), durable: true }
   }
 
-  /** The load is given up: nothing of it stays. */
+  /** The load is given up: nothing of it stays, but where it has its name already. */
   async undo(): Promise<void> {
-    if (this.slot.phase !== 'load') return
+    if (this.slot.phase === 'done') return
     this.#ctx.forget(this.#key) // its own connection would be in the way
     await using load = await this.#connect()
     await load.undo()
@@ -178,6 +179,7 @@ export class DatabaseLoad {
       if (!this.#ctx.closing && pending < COMMIT_BYTES) continue
       pending = 0
       await this.#commit(open)
+      this.#noteLacks(kept)
       yield this.#progress(open.at.plain)
     }
     await open.load.end()
