@@ -84,10 +84,17 @@ export class MysqlLoad implements SqlLoad {
     return this.#standing
   }
 
+  /** Also the one whose place is taken: two swaps at once would mix what each has planned. */
+  async #hold(): Promise<void> {
+    const { id, mode, target } = this.#order
+    await hold(this.#session, this.#into, id)
+    if (mode === 'swap') await hold(this.#session, target.database, id)
+  }
+
   async #prepare(): Promise<Standing> {
     const { id } = this.#order
     const session = this.#session
-    await hold(session, this.#into, id)
+    await this.#hold()
     const there = (await findDatabase(session, this.#into)) !== null
     const mark = there ? await readMark(session, this.#into) : null
     if (mark?.id === id) {
@@ -189,10 +196,10 @@ export class MysqlLoad implements SqlLoad {
   }
 
   async *finish(): AsyncGenerator<string, string | null, undefined> {
-    const { mode, target, id } = this.#order
+    const { mode, target } = this.#order
     const session = this.#session
     try {
-      await hold(session, this.#into, id)
+      await this.#hold()
       if (mode === 'new') {
         await session.run(`DROP TABLE IF EXISTS ${identifier(this.#into)}.${identifier(MARKER)}`)
         return null
@@ -214,20 +221,28 @@ export class MysqlLoad implements SqlLoad {
   }
 
   async undo(): Promise<void> {
-    const { id, mode } = this.#order
+    const { id, mode, scratch } = this.#order
     const session = this.#session
-    await hold(session, this.#into, id)
+    await this.#hold()
     const mark = await readMark(session, this.#into)
-    if (mark?.id !== id) return
-    if (mode === 'swap' && !(await this.#swap().abandon())) return
-    if (mode === 'swap' && (await findDatabase(session, this.#aside)) !== null) {
-      if (isEmpty(await contentsOf(session, this.#aside))) await session.run(`DROP DATABASE ${identifier(this.#aside)}`)
+    if (mark?.id !== id) {
+      // It died before it could say that it was there: what bears its name is its own.
+      if (mode === 'swap') await this.#dropEmpty(this.#aside)
+      if (mode === 'swap' && scratch === undefined) await this.#dropEmpty(this.#into)
+      return
     }
+    if (mode === 'swap' && !(await this.#swap().abandon())) return
+    if (mode === 'swap') await this.#dropEmpty(this.#aside)
     if (mark.made) return session.run(`DROP DATABASE ${identifier(this.#into)}`)
     await emptyDatabase(session, this.#into)
     for (const name of [PLAN, MOVED, MARKER]) {
       await session.run(`DROP TABLE IF EXISTS ${identifier(this.#into)}.${identifier(name)}`)
     }
+  }
+
+  async #dropEmpty(name: string): Promise<void> {
+    if ((await findDatabase(this.#session, name)) === null) return
+    if (isEmpty(await contentsOf(this.#session, name))) await this.#session.run(`DROP DATABASE ${identifier(name)}`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

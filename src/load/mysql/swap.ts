@@ -71,6 +71,7 @@ export class Swap {
     if ((await findDatabase(session, final)) === null)
       await makeDatabase(session, final, await findDatabase(session, scratch))
     await checkKeepable(session, final)
+    await this.#tellReferences()
     const planned = [...(await this.#definitions(scratch, 'new')), ...(await this.#definitions(final, 'old'))]
     const draft = qualified(scratch, DRAFT)
     await session.run(`DROP TABLE IF EXISTS ${draft}`)
@@ -81,6 +82,20 @@ export class Swap {
       await session.run(`INSERT INTO ${draft} VALUES (${n}, ${literal(JSON.stringify(one))})`)
     }
     await session.run(`RENAME TABLE ${draft} TO ${qualified(scratch, PLAN)}`)
+  }
+
+  /** The server has foreign keys of other databases follow the tables that they are about. */
+  async #tellReferences(): Promise<void> {
+    const { session, final, aside, lack } = this.#o
+    const rows = await session.facts(
+      `SELECT DISTINCT CONSTRAINT_SCHEMA AS other, TABLE_NAME AS name FROM information_schema.REFERENTIAL_CONSTRAINTS
+        WHERE UNIQUE_CONSTRAINT_SCHEMA = ? AND CONSTRAINT_SCHEMA <> ?`,
+      [final, final],
+    )
+    for (const { other, name } of rows) {
+      const why = `its foreign key goes on referring to ${aside}, and no more to ${final}: make it anew`
+      lack({ kind: 'table', name: `${other ?? ''}.${name ?? ''}`, why })
+    }
   }
 
   async #definitions(database: string, side: Planned['side']): Promise<Planned[]> {
@@ -95,6 +110,7 @@ export class Swap {
     const { session, scratch, final, aside } = this.#o
     const [fresh, old] = [await contentsOf(session, scratch), await contentsOf(session, final)]
     if (!isEmpty(old)) await makeDatabase(session, aside, await findDatabase(session, final))
+    await this.#renewPlan()
     // A table with triggers cannot change its database; a view of the same name would be in the way.
     for (const name of fresh.triggers) await session.run(`DROP TRIGGER IF EXISTS ${qualified(scratch, name)}`)
     await runAll(session, dropCode(scratch, fresh))
@@ -112,6 +128,17 @@ export class Swap {
       await this.#putBack(error)
       throw error
     }
+  }
+
+  /** The database of before is in use: what has come to it since the plan was made, or is another now, is kept, too. */
+  async #renewPlan(): Promise<void> {
+    const { session, scratch, final } = this.#o
+    const plan = qualified(scratch, PLAN)
+    const rows = await session.facts(`SELECT definition FROM ${plan}`)
+    const known = new Set(rows.map(({ definition }) => definition))
+    const present = (await this.#definitions(final, 'old')).map((one) => JSON.stringify(one))
+    for (const one of present.filter((definition) => !known.has(definition)))
+      await session.run(`INSERT INTO ${plan} SELECT COALESCE(MAX(n), -1) + 1, ${literal(one)} FROM ${plan}`)
   }
 
   /** Gives the database of before again what it has that is no table. Throws what could not be made. */
