@@ -34,13 +34,15 @@ beforeAll(async () => {
     CREATE TABLE isam (n INT, body TEXT) ENGINE = MyISAM; INSERT INTO isam SELECT seq % 7, REPEAT(MD5(seq), 30) FROM seq_1_to_6000;
     CREATE VIEW some AS SELECT id FROM orders WHERE id < 10;
     CREATE TRIGGER fires BEFORE INSERT ON orders FOR EACH ROW SET NEW.id = NEW.id + 1000000;
-    CREATE DATABASE few; CREATE TABLE few.f (a INT PRIMARY KEY); CREATE VIEW few.fv AS SELECT a FROM few.f`)
+    CREATE DATABASE few; CREATE TABLE few.f (a INT PRIMARY KEY); CREATE VIEW few.fv AS SELECT a FROM few.f;
+    CREATE DATABASE lengthy; CREATE TABLE lengthy.l (id INT PRIMARY KEY, b LONGTEXT);
+    INSERT INTO lengthy.l VALUES (1, REPEAT('x', 1048576)), (2, REPEAT('yz', 2621440)), (3, 'w')`)
   original = await stateOf(server, 'shop')
   world = new SpineWorld()
   world.file('page.html', 'hello')
   app = await world.app()
   backup = await world.backup(app, {
-    databases: [access(), { ...access(), database: 'few' }],
+    databases: [access(), { ...access(), database: 'few' }, { ...access(), database: 'lengthy' }],
     level: 1,
     deflate: 2 << 20,
   })
@@ -173,6 +175,17 @@ describe.skipIf(!hasMariadb)('a restore into MariaDB', () => {
       expect(await databases()).toEqual(['copy2'])
     },
   )
+
+  test.each([false, true])('with rows that are longer than a step, each in a process of its own: %s', async (alone) => {
+    const job = await stepped(start(app, { maxMs: 1, load: { name: 'lengthy' } }), async (n) => {
+      expect(n).toBeLessThan(200)
+      if (!alone) return
+      await world.close(app)
+      app = await world.app()
+    })
+    expect([job.error, outcome(job)]).toEqual([null, 'completed'])
+    expect(await stateOf(server, 'copy')).toEqual(await stateOf(server, 'lengthy'))
+  })
 
   test('comes to its end in steps that are shorter than any of its pieces, and whoever cancels it too late', async () => {
     for (let late = 0; late < 4; late++) {

@@ -60,7 +60,8 @@ export class MysqlStatements implements StatementReader<MysqlStatement> {
   *add(bytes: Buffer): Generator<MysqlStatement, void, undefined> {
     // What goes on for long is looked at again only when it may have ended.
     const waits = this.#held > 0 && !bytes.includes(END) && bytes[0] !== LINE
-    this.#pieces.push(bytes)
+    // What came is somebody else's memory: what waits for more of it is copied.
+    this.#pieces.push(waits ? Buffer.from(bytes) : bytes)
     this.#held += bytes.length
     if (this.#held > LONGEST + (LONGEST >> 2) && waits) throw this.#refused('a statement without end', this.#line)
     if (waits) return
@@ -75,7 +76,6 @@ export class MysqlStatements implements StatementReader<MysqlStatement> {
     }
     this.#base += at
     this.#held = text.length - at
-    // What came is somebody else's memory.
     this.#pieces = this.#held === 0 ? [] : [Buffer.from(text.subarray(at))]
   }
 

@@ -17,7 +17,7 @@ import { loadFiles, loadSlot, readEntries, type LoadSlot, type SqlEntry } from '
 const COMMIT_BYTES = 16 << 20
 /** Length of a digest in the work file of blocks. Bytes. */
 const DIGEST = 32
-/** How often rows that know no transactions may be lost between steps, before they are loaded in one. */
+/** How often rows that know no transactions, or part of a long row, may be lost between steps, before one step takes them. */
 const MAY_BE_LOST = 2
 
 export interface Which {
@@ -120,6 +120,8 @@ export class DatabaseLoad {
     const { slot } = this
     const behind = file < slot.reached.file || (file === slot.reached.file && at < slot.reached.at)
     if (behind) slot.losses++
+    slot.stuck = file === slot.began.file && at === slot.began.at ? slot.stuck + 1 : 0
+    slot.began = { file, at }
     slot.reached = { file, at }
     if (file === slot.file && slot.at.plain <= at) return
     Object.assign(slot, { file, at: START, crc: 0 })
@@ -197,6 +199,7 @@ export class DatabaseLoad {
   async #commit(open: OpenFile): Promise<void> {
     const done = await open.load.commit()
     const { slot } = this
+    if (done > slot.reached.at || open.file !== slot.reached.file) slot.stuck = 0
     slot.reached = { file: open.file, at: done }
     // Behind a block in which nothing is open; else from the last such place again.
     if (open.entry.table === null || done !== open.at.plain || open.at.plain % BLOCK !== 0) return
@@ -251,8 +254,9 @@ export class DatabaseLoad {
       total: 1000 * count,
     }
     // What is lost whenever the process changes would never come to its end.
-    const amid = plain > 0 || this.#goesOnAt(slot.file)
-    return slot.losses >= MAY_BE_LOST && slot.phase === 'load' && amid ? { ...told, beyond: true } : told
+    const lost = slot.losses >= MAY_BE_LOST && (plain > 0 || this.#goesOnAt(slot.file))
+    const stuck = slot.stuck >= MAY_BE_LOST && plain > 0
+    return slot.phase === 'load' && (lost || stuck) ? { ...told, beyond: true } : told
   }
 
   /** Whether rows of the same table as in the file before stand there. */

@@ -19,6 +19,9 @@ export type LoadSlot = {
   reached: { file: number; at: number }
   /** How often it had fallen back: rows that know no transactions are loaded again. */
   losses: number
+  /** Where the last process began, and how often none has come further: amid a long row, nothing can stay. */
+  began: { file: number; at: number }
+  stuck: number
   /** Bytes of all files before the present one. */
   bytes: number
 }
@@ -27,6 +30,7 @@ export function loadSlot(ctx: StageContext, index: number): LoadSlot {
   return ctx.slot<LoadSlot>(`load-${index}`, () => ({
     ...{ phase: 'load', instance: '', file: 0, at: START, crc: 0 },
     ...{ reached: { file: 0, at: 0 }, losses: 0, bytes: 0 },
+    ...{ began: { file: -1, at: 0 }, stuck: 0 },
   }))
 }
 
