@@ -60,4 +60,11 @@ describe.skipIf(!hasMariadb)('a hostile dump', () => {
     await expect(loadAll(asRoot(), [file])).rejects.toMatchObject({ code: 'ENTRY_REFUSED' })
     expect((await stateOf(server, 'rich'))['count of many']).toBe(1)
   })
+
+  test('has nothing run by itself', async () => {
+    const event = 'CREATE EVENT `e` ON SCHEDULE EVERY 1 SECOND DO DELETE FROM rich.many;'
+    const { lacks } = await loadAll(asRoot(), [{ name: 'f.sql', rows: false, bytes: bytes(`${TABLE}\n${event}`) }])
+    expect(lacks.map(({ kind, name }) => [kind, name])).toEqual([['event', 'e']])
+    expect(Object.keys(await stateOf(server, 'copy'))).not.toContain('EVENT e')
+  })
 })
