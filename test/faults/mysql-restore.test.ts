@@ -105,7 +105,7 @@ describe.skipIf(!hasMariadb)('a restore into MariaDB', () => {
     expect([job.error, outcome(job), job.steps > 5]).toEqual([null, 'completed', true])
     expect(await stateOf(server, 'copy')).toEqual(original)
     expect(fs.readFileSync(path.join(target, 'source/page.html'), 'utf8')).toBe('hello')
-    expect(fs.existsSync(path.join(target, 'databases'))).toBe(false)
+    expect(fs.readdirSync(path.join(target, 'databases')).toSorted()).toEqual(['few', 'lengthy'])
   })
 
   test('goes on in one process after another: also where rows know no transactions', async () => {
@@ -185,6 +185,23 @@ describe.skipIf(!hasMariadb)('a restore into MariaDB', () => {
     })
     expect([job.error, outcome(job)]).toEqual([null, 'completed'])
     expect(await stateOf(server, 'copy')).toEqual(await stateOf(server, 'lengthy'))
+  })
+
+  test('that is cancelled while its server does not let it in says what is left there', async () => {
+    let number = 0
+    const begun = start(app, { maxMs: 20 }).then((one) => {
+      number = one.number
+      return one
+    })
+    const job = await stepped(begun, async (n) => {
+      if (n !== 8) return
+      await server.root.query("SET PASSWORD FOR root@localhost = PASSWORD('other')")
+      await cutConnections()
+      await app.engine.cancel(number)
+    })
+    await server.root.query("SET PASSWORD FOR root@localhost = ''")
+    expect(job.status).toBe('cancelled')
+    expect(JSON.stringify(job.warnings)).toContain('what was loaded for copy could not be taken back')
   })
 
   test('comes to its end in steps that are shorter than any of its pieces, and whoever cancels it too late', async () => {

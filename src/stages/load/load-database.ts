@@ -47,6 +47,9 @@ export class DatabaseLoad {
   get slot(): LoadSlot {
     return loadSlot(this.#ctx, this.#which.index)
   }
+  get database(): string {
+    return this.#which.spec.database
+  }
   get #key(): string {
     return `load-${this.#which.index}`
   }
