@@ -34,7 +34,7 @@ const BETWEEN: Progress = { step: '' }
 
 async function safePoint(ctx: JobContext, turn: () => Promise<void>, progress: Progress): Promise<End | null> {
   await turn()
-  if (ctx.cancelled && !publishing(ctx.job)) return 'cancelled'
+  if (ctx.cancelled && !irrevocable(ctx.job)) return 'cancelled'
   if (mustStop(ctx, progress)) return 'more'
   if (progress.durable === true || ctx.commitDue) await ctx.commit()
   return null
@@ -42,6 +42,9 @@ async function safePoint(ctx: JobContext, turn: () => Promise<void>, progress: P
 
 /** Whether the first file may be visible under its final name. */
 export const publishing = (job: Job): boolean => job.slots['publish'] !== undefined
+
+/** Whether it goes on to its end, whoever cancels it: a file may have its final name, or a database be taking its own. */
+export const irrevocable = (job: Job): boolean => publishing(job) || job.slots['placing'] !== undefined
 
 function mustStop(ctx: JobContext, progress: Progress): boolean {
   if (ctx.signal.aborted || progress.idle === true) return true

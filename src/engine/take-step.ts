@@ -14,7 +14,7 @@ import type { Pacing } from './spec.ts'
 import type { Stage, StageName } from './stage.ts'
 import type { JobStore } from './store.ts'
 import { factsOf, stepLog } from './step-log.ts'
-import { publishing, runSlice, turner } from './step.ts'
+import { irrevocable, publishing, runSlice, turner } from './step.ts'
 import { takeBack } from './take-back.ts'
 import { pushWarning } from './warnings.ts'
 import { WarmJob, type WarmStore } from './warm.ts'
@@ -276,9 +276,9 @@ class StepRun {
     } else job.status = 'running'
   }
 
-  /** From the barrier before the first published file on there is no way back: the job is about to end anyway. */
+  /** From the barrier before the first published file or database on, there is no way back: the job is about to end anyway. */
   #cancelMarked(job: Job): boolean {
-    if (publishing(job)) return false
+    if (irrevocable(job)) return false
     return exists(this.#disk, this.#deps.store.deps.paths.cancel(job.number))
   }
 

@@ -46,7 +46,13 @@ export class StatementLoad<S extends Statement> implements FileLoad {
   #taken: number
   #again: boolean
 
-  private constructor(file: LoadFile, reader: StatementReader<S>, runner: StatementRunner<S>, held: number) {
+  private constructor(
+    file: LoadFile,
+    reader: StatementReader<S>,
+    runner: StatementRunner<S>,
+    held: number,
+    again: boolean,
+  ) {
     this.#file = file
     this.#reader = reader
     this.#runner = runner
@@ -54,20 +60,23 @@ export class StatementLoad<S extends Statement> implements FileLoad {
     this.#done = held
     this.#run = held
     this.#taken = file.from
-    // Whoever held the connection before may have died between a definition and its mark.
-    this.#again = true
+    this.#again = again
   }
 
-  /** `reader(from)`: one whose first byte is that of the file. */
+  /**
+   * `reader(from)`: one whose first byte is that of the file. `again`: whoever was at this file before may have died
+   * between a definition and its mark.
+   */
   static async open<S extends Statement>(
     file: LoadFile,
     held: number,
     reader: (from: number) => StatementReader<S>,
     runner: StatementRunner<S>,
+    again: boolean,
   ): Promise<StatementLoad<S>> {
     if (file.from > held) throw new BackupError('INTERNAL', `${file.name}: bytes that were not loaded are left out`)
     if (file.head !== null) await sayAgain(reader(0).add(file.head), runner)
-    return new StatementLoad(file, reader(file.from), runner, held)
+    return new StatementLoad(file, reader(file.from), runner, held, again)
   }
 
   async take(bytes: Buffer): Promise<void> {

@@ -80,6 +80,9 @@ export interface SqlLoad extends AsyncDisposable {
    * by anybody, it goes on. Returns the name under which the database of before is kept; null if there was none.
    */
   finish(): AsyncGenerator<string, string | null, undefined>
-  /** Leaves nothing behind of a load that is given up. Never after `finish` has begun. */
+  /**
+   * Leaves nothing behind of a load that is given up, and what was there before as it was. Nothing happens where
+   * `finish` has given the database its name already.
+   */
   undo(): Promise<void>
 }

@@ -33,12 +33,19 @@ beforeAll(async () => {
     CREATE TABLE loose (n INT, body TEXT); INSERT INTO loose SELECT seq % 7, REPEAT(MD5(seq), 30) FROM seq_1_to_6000;
     CREATE TABLE isam (n INT, body TEXT) ENGINE = MyISAM; INSERT INTO isam SELECT seq % 7, REPEAT(MD5(seq), 30) FROM seq_1_to_6000;
     CREATE VIEW some AS SELECT id FROM orders WHERE id < 10;
-    CREATE TRIGGER fires BEFORE INSERT ON orders FOR EACH ROW SET NEW.id = NEW.id + 1000000`)
+    CREATE TRIGGER fires BEFORE INSERT ON orders FOR EACH ROW SET NEW.id = NEW.id + 1000000;
+    CREATE DATABASE few; CREATE TABLE few.f (a INT PRIMARY KEY); CREATE VIEW few.fv AS SELECT a FROM few.f;
+    CREATE DATABASE lengthy; CREATE TABLE lengthy.l (id INT PRIMARY KEY, b LONGTEXT);
+    INSERT INTO lengthy.l VALUES (1, REPEAT('x', 1048576)), (2, REPEAT('yz', 2621440)), (3, 'w')`)
   original = await stateOf(server, 'shop')
   world = new SpineWorld()
   world.file('page.html', 'hello')
   app = await world.app()
-  backup = await world.backup(app, { databases: [access()], level: 1, deflate: 2 << 20 })
+  backup = await world.backup(app, {
+    databases: [access(), { ...access(), database: 'few' }, { ...access(), database: 'lengthy' }],
+    level: 1,
+    deflate: 2 << 20,
+  })
   expect(outcome(backup)).toBe('completed_with_warnings') // a table without transactions
 }, 120_000)
 afterAll(async () => {
@@ -98,7 +105,7 @@ describe.skipIf(!hasMariadb)('a restore into MariaDB', () => {
     expect([job.error, outcome(job), job.steps > 5]).toEqual([null, 'completed', true])
     expect(await stateOf(server, 'copy')).toEqual(original)
     expect(fs.readFileSync(path.join(target, 'source/page.html'), 'utf8')).toBe('hello')
-    expect(fs.existsSync(path.join(target, 'databases'))).toBe(false)
+    expect(fs.readdirSync(path.join(target, 'databases')).toSorted()).toEqual(['few', 'lengthy'])
   })
 
   test('goes on in one process after another: also where rows know no transactions', async () => {
@@ -149,6 +156,75 @@ describe.skipIf(!hasMariadb)('a restore into MariaDB', () => {
     )
     expect(job.status).toBe('cancelled')
     expect(await databases()).toEqual(before)
+  })
+
+  test.each(['new', 'swap'] as const)(
+    'of two databases leaves nothing of the first (%s) if the second fails',
+    async (mode) => {
+      await server.root.query('CREATE DATABASE copy2; CREATE TABLE copy2.mine (a INT)')
+      const job = await stepped(
+        app.engine.start({
+          ...{ kind: 'restore', archive: backup.number, pacing: { minMs: 0, maxMs: 500, bias: 100 } },
+          databases: [
+            { name: 'shop', database: 'copy', mode },
+            { name: 'few', database: 'copy2' },
+          ],
+        }),
+      )
+      expect([job.status, job.error?.code]).toEqual(['failed', 'TARGET_EXISTS'])
+      expect(await databases()).toEqual(['copy2'])
+    },
+  )
+
+  test.each([false, true])('with rows that are longer than a step, each in a process of its own: %s', async (alone) => {
+    const job = await stepped(start(app, { maxMs: 1, load: { name: 'lengthy' } }), async (n) => {
+      expect(n).toBeLessThan(200)
+      if (!alone) return
+      await world.close(app)
+      app = await world.app()
+    })
+    expect([job.error, outcome(job)]).toEqual([null, 'completed'])
+    expect(await stateOf(server, 'copy')).toEqual(await stateOf(server, 'lengthy'))
+  })
+
+  test('that is cancelled while its server does not let it in says what is left there', async () => {
+    let number = 0
+    const begun = start(app, { maxMs: 20 }).then((one) => {
+      number = one.number
+      return one
+    })
+    const job = await stepped(begun, async (n) => {
+      if (n !== 8) return
+      await server.root.query("SET PASSWORD FOR root@localhost = PASSWORD('other')")
+      await cutConnections()
+      await app.engine.cancel(number)
+    })
+    await server.root.query("SET PASSWORD FOR root@localhost = ''")
+    expect(job.status).toBe('cancelled')
+    expect(JSON.stringify(job.warnings)).toContain('what was loaded for copy could not be taken back')
+  })
+
+  test('comes to its end in steps that are shorter than any of its pieces, and whoever cancels it too late', async () => {
+    for (let late = 0; late < 4; late++) {
+      await server.root.query(`CREATE DATABASE copy; CREATE TABLE copy.mine (a INT PRIMARY KEY);
+        CREATE VIEW copy.seen AS SELECT a FROM copy.mine; USE copy;
+        CREATE TRIGGER t BEFORE INSERT ON mine FOR EACH ROW SET @x = 1`)
+      const old = await stateOf(server, 'copy')
+      let finishing = 0
+      let job = await start(app, { maxMs: 1, load: { name: 'few', mode: 'swap' } })
+      for (let n = 0; !isEnded(job) && n < 60; n++) {
+        if (job.slots['placing'] !== undefined && finishing++ === late) job = await app.engine.cancel(job.number)
+        else job = await app.engine.step(job.number)
+      }
+      expect([job.error, outcome(job)]).toEqual([null, 'completed'])
+      const [copy, aside = ''] = await databases()
+      expect([copy, Object.keys(await stateOf(server, 'copy'))]).toEqual([
+        'copy',
+        ['BASE TABLE f', 'rows of f', 'count of f', 'VIEW fv'],
+      ])
+      expect(plainly(await stateOf(server, aside))).toEqual(plainly(old))
+      for (const name of await databases()) await server.root.query(`DROP DATABASE \`${name}\``)
+    }
   })
 
   test.each([

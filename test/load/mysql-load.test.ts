@@ -49,7 +49,8 @@ line\` TEXT COMMENT 'a; comment -- \\'x');
   GRANT ALL ON copy.* TO plain@localhost; GRANT ALL ON \`copy\\_ratchet\\_%\`.* TO plain@localhost; GRANT ALL ON \`copy\\_before\\_%\`.* TO plain@localhost;
   GRANT SELECT ON mysql.proc TO plain@localhost;
   CREATE USER blind@localhost; GRANT ALL ON \`copy%\`.* TO blind@localhost;
-  CREATE USER narrow@localhost; GRANT ALL ON copy.* TO narrow@localhost`
+  CREATE USER narrow@localhost; GRANT ALL ON copy.* TO narrow@localhost;
+  GRANT SELECT ON mysql.proc TO narrow@localhost`
 
 beforeAll(async () => {
   if (!hasMariadb) return
@@ -245,7 +246,11 @@ describe.skipIf(!hasMariadb)('a database that takes another’s place', () => {
 
   test('is told which right is lacking, before anything is loaded', async () => {
     await server.root.query(OLD)
-    const told = { code: 'DATABASE_DENIED', message: expect.stringContaining('copy_ratchet_j1') as string }
+    const told = {
+      code: 'DATABASE_DENIED',
+      message: expect.stringContaining('copy_before_j1') as string,
+      hint: expect.stringContaining('ON `copy\\_before\\_%`.*') as string,
+    }
     const narrow = { ...user, user: 'narrow' }
     await expect(loadAll(order({ target: narrow, mode: 'swap' }), files)).rejects.toMatchObject(told)
     expect(await databases()).toEqual(['copy'])
@@ -259,6 +264,26 @@ describe.skipIf(!hasMariadb)('a database that takes another’s place', () => {
       code: 'DATABASE_DENIED',
       message: expect.stringContaining('routine twice') as string,
     })
+    expect([await databases(), await stateOf(server, 'copy')]).toEqual([['copy'], old])
+  })
+
+  test('is as it was where the other cannot take its place, and the load can be given up', async () => {
+    await server.root.query(OLD)
+    const old = await stateOf(server, 'copy')
+    const swap = order({ target: { ...root, database: 'copy' }, mode: 'swap' })
+    await loadAll(swap, files, { finish: false, piece: 1 << 20 })
+    // In the way of the table that is to be kept under this name.
+    await server.root.query('CREATE TABLE copy_before_j1.many (a INT)')
+    await using load = await MysqlLoad.open(swap)
+    await expect(
+      load
+        .finish()
+        .next()
+        .then(() => load.finish().next()),
+    ).rejects.toThrow(/already exists/)
+    expect(await stateOf(server, 'copy')).toEqual(old)
+    await server.root.query('DROP TABLE copy_before_j1.many')
+    await load.undo()
     expect([await databases(), await stateOf(server, 'copy')]).toEqual([['copy'], old])
   })
 

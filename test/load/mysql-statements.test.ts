@@ -110,6 +110,17 @@ describe('a file of SQL', () => {
     expect(() => told(`${HEADER}${text}\n`, { trusted: false })).toThrow(/line 6/)
   })
 
+  test('a trigger is known with the comments in it, as the server keeps them', () => {
+    const head =
+      'CREATE DEFINER=`a`@`b` TRIGGER /* one; */ `x` -- two\n BEFORE # three\n INSERT ON /* */ shop.t /* . */ FOR EACH ROW/* */'
+    const [, , , , , trigger] = read(`${HEADER}DELIMITER ;;\n${head} SET @a = 1\n;;\nDELIMITER ;\n`)
+    expect([trigger?.what, trigger?.name, trigger?.sql]).toEqual([
+      ...['trigger', 'x', `${head.replace('shop.', '')} SET @a = 1`],
+    ])
+    const hidden = `${HEADER}DELIMITER ;;\nCREATE TRIGGER /*! x */ y BEFORE INSERT ON t FOR EACH ROW SET @a = 1\n;;\n`
+    expect(() => read(hidden)).toThrow(/line 7/)
+  })
+
   test('ends only where its last statement does', () => {
     const reader = new MysqlStatements('f.sql', 0, true)
     expect([...reader.add(Buffer.from(`${HEADER}INSERT INTO \`t\` (\`a\`) VALUES\n(1,'`))]).toHaveLength(5)

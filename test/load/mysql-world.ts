@@ -50,7 +50,9 @@ export async function loadAll(
     const file = await load.open({ index, name, rows, more: false, from: 0, head: null })
     let pieces = 0
     for (let at = 0; at < bytes.length; at += piece) {
-      await file.take(Buffer.from(bytes.subarray(at, at + piece)))
+      const lent = Buffer.from(bytes.subarray(at, at + piece))
+      await file.take(lent)
+      lent.fill(0xff)
       if (++pieces % commits === 0) await file.commit()
     }
     await file.end()

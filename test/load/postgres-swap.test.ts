@@ -257,6 +257,20 @@ describe.skipIf(!hasPostgres)('killed while it takes its place', () => {
     await swapped('shop_before_load-1')
   })
 
+  test('left at each of its words, by steps that are shorter', async () => {
+    const load = await PostgresLoad.open(order())
+    await drive(load, FILES)
+    await load[Symbol.asyncDispose]()
+    for (let steps = 0, done = false; !done; steps++) {
+      expect(steps).toBeLessThan(10)
+      await using other = await PostgresLoad.open(order())
+      const words = other.finish()
+      done = (await words.next()).done === true
+      await words.return(null)
+    }
+    await swapped('shop_before_load-1')
+  })
+
   test.each(['lost', 'heard'] as const)('at any word to the server: %s', { timeout: 300_000 }, async (how) => {
     await using wire = await Wire.to(server)
     const direct = order()

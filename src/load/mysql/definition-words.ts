@@ -11,6 +11,8 @@ export interface Words {
   readonly name: string
   /** As it is run: without a database's name before what it makes. */
   readonly sql: string
+  /** The table that a trigger belongs to. */
+  readonly on?: string
 }
 
 /** Under ANSI_QUOTES, the server writes names in other quotes. */
@@ -28,9 +30,11 @@ const VIEW = new RegExp(
 )
 const ROUTINE = new RegExp(`^CREATE ${DEFINER}(?:AGGREGATE )?(?:FUNCTION|PROCEDURE) (${NAME})\\s*\\(`, 'i')
 const EVENT = new RegExp(`^CREATE ${DEFINER}EVENT (${NAME}) ON SCHEDULE\\s`, 'i')
+/** The server keeps a trigger as it was written, with the comments in it. One of its own kind is none: it is run. */
+const GAP = '(?:\\s|/\\*(?![!M])(?:[^*]|\\*(?!/))*\\*/|(?:--[ \\t]|#)[^\\n]*\\n)'
 const TRIGGER = new RegExp(
-  `^(CREATE\\s+${DEFINER}TRIGGER\\s+(?:IF\\s+NOT\\s+EXISTS\\s+)?)(?:${LOOSE}\\s*\\.\\s*)?(${LOOSE})` +
-    `(\\s+(?:BEFORE|AFTER)\\s+[\\w\\s,]+?\\s+ON\\s+)(?:${LOOSE}\\s*\\.\\s*)?(${LOOSE}\\s+FOR\\s+EACH\\s+ROW\\s)`,
+  `^(CREATE${GAP}+${DEFINER}(?:${GAP}*)TRIGGER${GAP}+(?:IF${GAP}+NOT${GAP}+EXISTS${GAP}+)?)(?:${LOOSE}${GAP}*\\.${GAP}*)?(${LOOSE})` +
+    `(${GAP}+(?:BEFORE|AFTER)${GAP}+(?:[\\w,]|${GAP})+?${GAP}+ON${GAP}+)(?:${LOOSE}${GAP}*\\.${GAP}*)?(${LOOSE})(${GAP}+FOR${GAP}+EACH${GAP}+ROW(?=\\W))`,
   'i',
 )
 
@@ -48,9 +52,10 @@ export function wordsOf(sql: string): Words | null {
     const [, name] = pattern.exec(sql) ?? []
     if (name !== undefined) return { kind, name: plain(name), sql }
   }
-  const [head, create = '', name = '', when = '', on = ''] = TRIGGER.exec(sql) ?? []
+  const [head, create = '', name = '', when = '', on = '', each = ''] = TRIGGER.exec(sql) ?? []
   if (head === undefined) return null
-  return { kind: 'trigger', name: plain(name), sql: create + name + when + on + sql.slice(head.length) }
+  const rest = each + sql.slice(head.length)
+  return { kind: 'trigger', name: plain(name), sql: create + name + when + on + rest, on: plain(on) }
 }
 
 const KINDS: readonly (readonly [DefinitionKind, RegExp])[] = [

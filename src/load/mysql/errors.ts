@@ -32,16 +32,19 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
 /** The server's or the driver's own word for what went wrong; empty where it has none. */
 export function symbolOf(error: unknown): string {
   const cause = error instanceof BackupError ? error.cause : error
-  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
+  return cause instanceof Error && !(cause instanceof BackupError) && 'code' in cause && typeof cause.code === 'string'
+    ? cause.code
+    : ''
 }
 
 /** The same trouble, told of what was being put back. */
 export function loadError(error: unknown, what: string): unknown {
-  if (!(error instanceof BackupError)) return error
+  // What we found out ourselves is told already.
   const symbol = symbolOf(error)
+  if (!(error instanceof BackupError) || symbol === '') return error
   const { code = error.code, ...rest } = MEANINGS[symbol] ?? { hint: error.hint, retry: error.retry }
-  const cause = error.cause instanceof Error ? `${said(error.cause.message)} (${symbol})` : error.message
-  return new BackupError(code, `${what}: ${cause}`, { ...rest, cause: error.cause })
+  const cause = error.cause instanceof Error ? said(error.cause.message) : error.message
+  return new BackupError(code, `${what}: ${cause} (${symbol})`, { ...rest, cause: error.cause })
 }
 
 /** Somebody was here before: the object that was to be made is there. */

@@ -8,7 +8,16 @@ export const MARKER = 'ratchet_restore'
 /** What the swap makes of definitions: before it has moved the tables, and after. */
 export const PLAN = 'ratchet_restore_plan'
 export const MOVED = 'ratchet_restore_moved'
+/** The plan while it is written. */
+export const DRAFT = 'ratchet_restore_plan_'
 export const OWN: ReadonlySet<string> = new Set([MARKER, PLAN, MOVED])
+
+/**
+ * Whether a table of a dump has a name of ours: one that was made while a load was at work holds them, and one of
+ * somebody else's could tell by them how far a load has come, and what a swap is to run. Some servers tell names apart
+ * by more than their case, others do not.
+ */
+export const isOurs = (table: string): boolean => [...OWN, DRAFT].includes(table.toLowerCase())
 
 export interface Mark extends Standing {
   readonly id: string

@@ -84,10 +84,17 @@ export class MysqlLoad implements SqlLoad {
     return this.#standing
   }
 
+  /** Also the one whose place is taken: two swaps at once would mix what each has planned. */
+  async #hold(): Promise<void> {
+    const { id, mode, target } = this.#order
+    await hold(this.#session, this.#into, id)
+    if (mode === 'swap') await hold(this.#session, target.database, id)
+  }
+
   async #prepare(): Promise<Standing> {
     const { id } = this.#order
     const session = this.#session
-    await hold(session, this.#into, id)
+    await this.#hold()
     const there = (await findDatabase(session, this.#into)) !== null
     const mark = there ? await readMark(session, this.#into) : null
     if (mark?.id === id) {
@@ -149,8 +156,14 @@ export class MysqlLoad implements SqlLoad {
     const { mode, target, scratch } = this.#order
     if (mode === 'new') return `Make an empty database ${name} by hand (as your host's panel does), or grant CREATE.`
     if (name === this.#aside || scratch !== undefined)
-      return `Grant the account ALL PRIVILEGES on \`${name}\`.*, where the present ${target.database} is to be kept; or empty it, and restore with mode new.`
-    return `Grant the account ALL PRIVILEGES on \`${name}\`.*, or name an empty database that it may use (scratch).`
+      return `${this.#grant('before')}, where the present ${target.database} is to be kept; or empty it, and restore with mode new.`
+    return `${this.#grant('ratchet')}, or name an empty database that it may use (scratch).`
+  }
+
+  /** For every restore to come: their names differ in what comes last. */
+  #grant(what: 'before' | 'ratchet'): string {
+    const pattern = `${this.#order.target.database}_${what}_`.replaceAll(/[_%\\]/g, '\\$&')
+    return `GRANT ALL PRIVILEGES ON ${identifier(`${pattern}%`)}.* TO the account`
   }
 
   #notEmpty(): BackupError {
@@ -177,9 +190,11 @@ export class MysqlLoad implements SqlLoad {
     if (this.#runner === null || file.index <= this.#begun)
       throw new BackupError('INTERNAL', `${file.name} is out of turn: the database has to be prepared again`)
     this.#begun = file.index
-    const held = file.index === this.#standing.file ? this.#standing.at : 0
+    // In every other file, a table that is there already is another one, whose name the server does not tell from this.
+    const again = file.index === this.#standing.file
+    const held = again ? this.#standing.at : 0
     const reader = (from: number): MysqlStatements => new MysqlStatements(file.name, from, trusted)
-    return StatementLoad.open(file, held, reader, this.#runner.forFile(file))
+    return StatementLoad.open(file, held, reader, this.#runner.forFile(file), again)
   }
 
   takeLacks(): readonly Lack[] {
@@ -187,40 +202,54 @@ export class MysqlLoad implements SqlLoad {
   }
 
   async *finish(): AsyncGenerator<string, string | null, undefined> {
-    const { mode, target, id, scratch } = this.#order
+    const { mode, target } = this.#order
     const session = this.#session
     try {
-      await hold(session, this.#into, id)
+      await this.#hold()
       if (mode === 'new') {
         await session.run(`DROP TABLE IF EXISTS ${identifier(this.#into)}.${identifier(MARKER)}`)
         return null
       }
-      const swap = new Swap({
-        session,
-        ...{ scratch: this.#into, final: target.database, aside: this.#aside },
-        made: scratch === undefined,
-        lack: (lack) => this.#lacks.push(lack),
-      })
-      return yield* swap.run()
+      return yield* this.#swap().run()
     } catch (error) {
       throw loadError(error, `the database ${target.database} cannot take the place of the one before`)
     }
   }
 
+  #swap(): Swap {
+    const { target, scratch } = this.#order
+    return new Swap({
+      session: this.#session,
+      ...{ scratch: this.#into, final: target.database, aside: this.#aside },
+      made: scratch === undefined,
+      lack: (lack) => this.#lacks.push(lack),
+    })
+  }
+
   async undo(): Promise<void> {
-    const { id, mode } = this.#order
+    const { id, mode, scratch } = this.#order
     const session = this.#session
-    await hold(session, this.#into, id)
-    const mark = await readMark(session, this.#into)
-    if (mark?.id !== id) return
-    if (mode === 'swap' && (await findDatabase(session, this.#aside)) !== null) {
-      if (isEmpty(await contentsOf(session, this.#aside))) await session.run(`DROP DATABASE ${identifier(this.#aside)}`)
+    await this.#hold()
+    const there = (await findDatabase(session, this.#into)) !== null
+    const mark = there ? await readMark(session, this.#into) : null
+    if (mark?.id !== id) {
+      // It died before it could say that it was there: what bears its name is its own.
+      if (mode === 'swap') await this.#dropEmpty(this.#aside)
+      if (mode === 'swap' && scratch === undefined) await this.#dropEmpty(this.#into)
+      return
     }
+    if (mode === 'swap' && !(await this.#swap().abandon())) return
+    if (mode === 'swap') await this.#dropEmpty(this.#aside)
     if (mark.made) return session.run(`DROP DATABASE ${identifier(this.#into)}`)
     await emptyDatabase(session, this.#into)
     for (const name of [PLAN, MOVED, MARKER]) {
       await session.run(`DROP TABLE IF EXISTS ${identifier(this.#into)}.${identifier(name)}`)
     }
+  }
+
+  async #dropEmpty(name: string): Promise<void> {
+    if ((await findDatabase(this.#session, name)) === null) return
+    if (isEmpty(await contentsOf(this.#session, name))) await this.#session.run(`DROP DATABASE ${identifier(name)}`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -84,6 +84,9 @@ export class MysqlRunner {
 
   async #make({ sql, what, name }: MysqlStatement): Promise<void> {
     const { session, trusted, lack } = this.#o
+    // From its first moment the server would run it, under our account, in whatever database it names.
+    if (what === 'event' && !trusted)
+      return lack({ kind: what, name, why: 'what runs by itself is not made from an archive of somebody else' })
     if (!hasDefiner(sql) || what === 'table') return session.run(sql)
     if (!trusted) return session.run(withoutDefiner(sql))
     try {
@@ -102,19 +105,29 @@ export class MysqlRunner {
       const hint = 'Raise max_allowed_packet of the server, then restore again.'
       throw new BackupError('DATABASE_FAILED', what, { hint })
     }
-    if (statement.name !== this.#table) await this.#enter(statement.name, file)
+    if (statement.name !== this.#table) await this.#enter(statement.name, file, named)
     if (!this.#open) await session.run('START TRANSACTION')
     this.#open = true
     await this.#run(statement.sql, named)
   }
 
-  /** Rows of another table than before. */
-  async #enter(table: string, file: number): Promise<void> {
+  /** Rows of another table than before. A trigger would run for each of them, under our account, whatever it says. */
+  async #enter(table: string, file: number, named: string): Promise<void> {
     const { session, database } = this.#o
     const [facts] = await session.facts(
-      'SELECT ENGINE AS engine FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?',
-      [database, table],
+      `SELECT ENGINE AS engine, (SELECT MIN(TRIGGER_NAME) FROM information_schema.TRIGGERS
+          WHERE EVENT_OBJECT_SCHEMA = ? AND EVENT_OBJECT_TABLE = ?) AS fires
+         FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?`,
+      [database, table, database, table],
     )
+    if ((facts?.['fires'] ?? null) !== null)
+      throw new BackupError(
+        'ENTRY_REFUSED',
+        `${named}: rows of ${table} behind the trigger ${facts?.['fires']} on it`,
+        {
+          hint: 'A backup of this program holds triggers behind all rows. Load this one by the server’s own client, if you trust it.',
+        },
+      )
     if (!TRANSACTIONAL.test(facts?.['engine'] ?? '')) {
       if (this.#open) throw new BackupError('INTERNAL', `rows of ${table} among those of another table`)
       this.#loose = { table, file }

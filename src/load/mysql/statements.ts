@@ -2,6 +2,7 @@ import { BackupError } from '../../lib/errors.ts'
 import type { Statement, StatementReader } from '../file-load.ts'
 import { refusedTable, wordsOf, type DefinitionKind } from './definition-words.ts'
 import { INSERT, insertAt, NotOurs } from './insert.ts'
+import { isOurs } from './marker.ts'
 
 export interface MysqlStatement extends Statement {
   readonly what: 'setting' | 'insert' | DefinitionKind
@@ -26,6 +27,8 @@ const END = Buffer.from(';\n')
 const DELIMITER = Buffer.from('DELIMITER ')
 /** Under any other mode, what is quoted would end elsewhere. */
 const MODE = "sql_mode = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'"
+/** What shares its names with tables. */
+const RELATIONS: ReadonlySet<string> = new Set(['table', 'sequence', 'view'])
 /** No definition is as long as this. Bytes. */
 const LONGEST = 64 << 20
 
@@ -57,7 +60,8 @@ export class MysqlStatements implements StatementReader<MysqlStatement> {
   *add(bytes: Buffer): Generator<MysqlStatement, void, undefined> {
     // What goes on for long is looked at again only when it may have ended.
     const waits = this.#held > 0 && !bytes.includes(END) && bytes[0] !== LINE
-    this.#pieces.push(bytes)
+    // What came is somebody else's memory: what waits for more of it is copied.
+    this.#pieces.push(waits ? Buffer.from(bytes) : bytes)
     this.#held += bytes.length
     if (this.#held > LONGEST + (LONGEST >> 2) && waits) throw this.#refused('a statement without end', this.#line)
     if (waits) return
@@ -72,7 +76,6 @@ export class MysqlStatements implements StatementReader<MysqlStatement> {
     }
     this.#base += at
     this.#held = text.length - at
-    // What came is somebody else's memory.
     this.#pieces = this.#held === 0 ? [] : [Buffer.from(text.subarray(at))]
   }
 
@@ -105,6 +108,7 @@ export class MysqlStatements implements StatementReader<MysqlStatement> {
       if (!this.#pinned || this.#delimiter !== ';') throw new NotOurs(at)
       const { end, table: name, rows } = found
       this.#line += rows
+      if (isOurs(name)) return { end, statement: null }
       const sql = text.toString('utf8', at, end - 1)
       const statement = {
         kind: 'rows',
@@ -131,7 +135,8 @@ export class MysqlStatements implements StatementReader<MysqlStatement> {
     this.#line += linesIn(text, at, end)
     const words = wordsOf(text.toString('utf8', at, close))
     if (words === null) throw this.#refused(`a statement that is none of a dump: ${shown(text, at, close)}`, line)
-    const { kind: what, name, sql } = words
+    const { kind: what, name, sql, on = '' } = words
+    if (isOurs(what === 'trigger' ? on : RELATIONS.has(what) ? name : '')) return { end, statement: null }
     if (what === 'setting') this.#noteMode(sql)
     else if (what === 'table') {
       const why = this.#pinned ? refusedTable(sql, this.#trusted) : 'its mode is not set'

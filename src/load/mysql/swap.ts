@@ -7,7 +7,7 @@ import { settingsFor } from '../../dump/mysql/script.ts'
 import { contentsOf, dropCode, findDatabase, isEmpty, makeDatabase, runAll } from './contents.ts'
 import { withoutDefiner, wordsOf } from './definition-words.ts'
 import { isLost, symbolOf } from './errors.ts'
-import { literal, MARKER, MOVED, PLAN } from './marker.ts'
+import { DRAFT, literal, MARKER, MOVED, PLAN } from './marker.ts'
 import { checkKeepable, codeOf, type Planned } from './planned.ts'
 
 interface SwapOptions {
@@ -51,8 +51,7 @@ export class Swap {
         }
       }
       if (await this.#has(MOVED)) {
-        await this.#makeAgain()
-        yield 'finishing'
+        yield* this.#makeAgain()
       }
       await this.#clear(made)
     }
@@ -72,8 +71,9 @@ export class Swap {
     if ((await findDatabase(session, final)) === null)
       await makeDatabase(session, final, await findDatabase(session, scratch))
     await checkKeepable(session, final)
+    await this.#tellReferences()
     const planned = [...(await this.#definitions(scratch, 'new')), ...(await this.#definitions(final, 'old'))]
-    const draft = qualified(scratch, `${PLAN}_`)
+    const draft = qualified(scratch, DRAFT)
     await session.run(`DROP TABLE IF EXISTS ${draft}`)
     await session.run(
       `CREATE TABLE ${draft} (n INT PRIMARY KEY, definition LONGTEXT) ENGINE = InnoDB CHARACTER SET utf8mb4`,
@@ -82,6 +82,20 @@ export class Swap {
       await session.run(`INSERT INTO ${draft} VALUES (${n}, ${literal(JSON.stringify(one))})`)
     }
     await session.run(`RENAME TABLE ${draft} TO ${qualified(scratch, PLAN)}`)
+  }
+
+  /** The server has foreign keys of other databases follow the tables that they are about. */
+  async #tellReferences(): Promise<void> {
+    const { session, final, aside, lack } = this.#o
+    const rows = await session.facts(
+      `SELECT DISTINCT CONSTRAINT_SCHEMA AS other, TABLE_NAME AS name FROM information_schema.REFERENTIAL_CONSTRAINTS
+        WHERE UNIQUE_CONSTRAINT_SCHEMA = ? AND CONSTRAINT_SCHEMA <> ?`,
+      [final, final],
+    )
+    for (const { other, name } of rows) {
+      const why = `its foreign key goes on referring to ${aside}, and no more to ${final}: make it anew`
+      lack({ kind: 'table', name: `${other ?? ''}.${name ?? ''}`, why })
+    }
   }
 
   async #definitions(database: string, side: Planned['side']): Promise<Planned[]> {
@@ -96,6 +110,7 @@ export class Swap {
     const { session, scratch, final, aside } = this.#o
     const [fresh, old] = [await contentsOf(session, scratch), await contentsOf(session, final)]
     if (!isEmpty(old)) await makeDatabase(session, aside, await findDatabase(session, final))
+    await this.#renewPlan()
     // A table with triggers cannot change its database; a view of the same name would be in the way.
     for (const name of fresh.triggers) await session.run(`DROP TRIGGER IF EXISTS ${qualified(scratch, name)}`)
     await runAll(session, dropCode(scratch, fresh))
@@ -104,29 +119,79 @@ export class Swap {
       ...[...fresh.tables, ...fresh.sequences].map((name) => [qualified(scratch, name), qualified(final, name)]),
       [qualified(scratch, PLAN), qualified(scratch, MOVED)],
     ]
-    for (const name of old.triggers) await session.run(`DROP TRIGGER IF EXISTS ${qualified(final, name)}`)
-    await runAll(session, dropCode(final, old))
-    await session.run(`RENAME TABLE ${moves.map(([from, to]) => `${from} TO ${to}`).join(', ')}`)
+    try {
+      for (const name of old.triggers) await session.run(`DROP TRIGGER IF EXISTS ${qualified(final, name)}`)
+      await runAll(session, dropCode(final, old))
+      await session.run(`RENAME TABLE ${moves.map(([from, to]) => `${from} TO ${to}`).join(', ')}`)
+    } catch (error) {
+      // Whether it is tried again or given up: meanwhile the database of before is used.
+      await this.#putBack(error)
+      throw error
+    }
   }
 
-  async #makeAgain(): Promise<void> {
+  /** The database of before is in use: what has come to it since the plan was made, or is another now, is kept, too. */
+  async #renewPlan(): Promise<void> {
+    const { session, scratch, final } = this.#o
+    const plan = qualified(scratch, PLAN)
+    const rows = await session.facts(`SELECT definition FROM ${plan}`)
+    const known = new Set(rows.map(({ definition }) => definition))
+    const present = (await this.#definitions(final, 'old')).map((one) => JSON.stringify(one))
+    for (const one of present.filter((definition) => !known.has(definition)))
+      await session.run(`INSERT INTO ${plan} SELECT COALESCE(MAX(n), -1) + 1, ${literal(one)} FROM ${plan}`)
+  }
+
+  /** Gives the database of before again what it has that is no table. Throws what could not be made. */
+  async #putBack(why: unknown): Promise<void> {
+    const { session, scratch, final } = this.#o
+    const rows = await session.facts(`SELECT definition FROM ${qualified(scratch, PLAN)} ORDER BY n`)
+    const planned = rows.map(({ definition }) => JSON.parse(definition ?? '') as Planned)
+    const missing: Lack[] = []
+    await session.run(`USE ${identifier(final)}`)
+    for (const one of planned) if (one.side === 'old') await this.#make(final, { ...one, side: 'new' }, missing)
+    await runAll(session, settingsFor(null))
+    const [first] = missing
+    if (first === undefined) return
+    throw new BackupError(
+      'DATABASE_FAILED',
+      `${said(why)}; and the ${first.kind} ${first.name} of ${final}: ${first.why}`,
+      {
+        hint: `Its definition stands in the table ${PLAN} of ${scratch}: make it again by hand.`,
+        cause: why,
+      },
+    )
+  }
+
+  /** Gives the move up: false where it has been made already, so that there is only the way on. */
+  async abandon(): Promise<boolean> {
+    if (await this.#has(MOVED)) return false
+    if (await this.#has(PLAN)) await this.#putBack('the swap was given up')
+    return true
+  }
+
+  /** What is made is taken off the list, so that whoever goes on has less to do, however short his steps are. */
+  async *#makeAgain(): AsyncGenerator<string, void, undefined> {
     const { session, scratch, final, aside } = this.#o
     await this.#defaults()
-    const rows = await session.facts(`SELECT definition FROM ${qualified(scratch, MOVED)} ORDER BY n`)
-    const planned = rows.map(({ definition }) => JSON.parse(definition ?? '') as Planned)
+    const rows = await session.facts(`SELECT n, definition FROM ${qualified(scratch, MOVED)} ORDER BY n`)
+    const planned = rows.map(({ n, definition }) => ({ n: Number(n), one: JSON.parse(definition ?? '') as Planned }))
     for (const [side, database] of [
       ['new', final],
       ['old', aside],
     ] as const) {
-      const mine = planned.filter((one) => one.side === side)
+      const mine = planned.filter(({ one }) => one.side === side)
       if (mine.length === 0) continue
-      await session.run(`USE ${identifier(database)}`)
-      for (const one of mine) await this.#make(database, one)
+      for (const { n, one } of mine) {
+        await session.run(`USE ${identifier(database)}`)
+        await this.#make(database, one)
+        await runAll(session, settingsFor(null))
+        await session.run(`DELETE FROM ${qualified(scratch, MOVED)} WHERE n = ${n}`)
+        yield `${one.kind} ${one.name}`
+      }
     }
-    await runAll(session, settingsFor(null))
   }
 
-  async #make(database: string, { kind, name, sql, under, side }: Planned): Promise<void> {
+  async #make(database: string, { kind, name, sql, under, side }: Planned, lacks?: Lack[]): Promise<void> {
     const { session, lack } = this.#o
     const own = kind === 'trigger' ? (wordsOf(sql)?.sql ?? sql) : sql
     // What runs by itself does not run in a copy that is only kept.
@@ -137,7 +202,9 @@ export class Swap {
       await this.#runAs(text)
     } catch (error) {
       if (!(error instanceof BackupError) || isLost(error)) throw error
-      lack({ kind, name, why: `it could not be made in ${database}: ${error.message}` })
+      const told = { kind, name, why: `it could not be made in ${database}: ${error.message}` }
+      if (lacks === undefined) lack(told)
+      else lacks.push(told)
     }
   }
 
@@ -180,6 +247,8 @@ export class Swap {
     for (const name of [PLAN, MOVED, MARKER]) await session.run(`DROP TABLE IF EXISTS ${qualified(scratch, name)}`)
   }
 }
+
+const said = (why: unknown): string => (why instanceof Error ? why.message : String(why))
 
 /** Whoever was killed had made it already. A view is replaced. */
 function dropsOf(database: string, { kind, name, sql }: Pick<Definition, 'kind' | 'name' | 'sql'>): string[] {

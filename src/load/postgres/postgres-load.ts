@@ -89,7 +89,7 @@ export class PostgresLoad implements SqlLoad {
     // Behind a place in the middle, statements begin where the database's part ends: that may be within a long row's block.
     const reader = (from: number): PgStatements =>
       new PgStatements({ name, from, begin: from === 0 ? 0 : held, trusted })
-    return StatementLoad.open(file, held, reader, runner)
+    return StatementLoad.open(file, held, reader, runner, true)
   }
 
   #heldOf(index: number): number {
@@ -117,7 +117,6 @@ export class PostgresLoad implements SqlLoad {
       // From now on the server waits for its disk again: with this, all that came before is kept.
       await session.run('SET synchronous_commit = on')
       if (!attached.named && this.#order.mode === 'swap') yield* this.#swap(attached)
-      else yield 'all is loaded'
       await this.#unmark()
     }
     return this.#kept()
@@ -125,8 +124,12 @@ export class PostgresLoad implements SqlLoad {
 
   async *#swap({ session, marker }: Attached): AsyncGenerator<string, void, undefined> {
     const ours = this.#ours(this.#marker ?? marker)
-    await ours.become(session, this.#order.id, 'swapping', this.#marker === null ? ours.standing : this.#standing)
-    yield 'all is loaded'
+    // Once: whose steps are short would come no further.
+    if (ours.phase !== 'swapping') {
+      const standing = this.#marker === null ? ours.standing : this.#standing
+      this.#marker = await ours.become(session, this.#order.id, 'swapping', standing)
+      yield 'all is loaded'
+    }
     await this.#detach()
     this.#lacks.push(...(await takeName(this.#order.target, this.#names, this.#order.id)))
     yield `the database ${this.#names.target} is in its place`

@@ -46,6 +46,9 @@ export class DatabaseLoad {
   get slot(): LoadSlot {
     return loadSlot(this.#ctx, this.#which.index)
   }
+  get database(): string {
+    return this.#which.spec.database
+  }
   get #key(): string {
     return `load-${this.#which.index}`
   }
@@ -63,7 +66,7 @@ export class DatabaseLoad {
       if (open === null) break
       yield* this.#run(kept, open)
     }
-    this.slot.phase = 'finish'
+    this.slot.phase = 'loaded'
     yield { ...this.#progress(), durable: true }
   }
 
@@ -73,20 +76,21 @@ export class DatabaseLoad {
     const kept = this.#keep()
     kept.load ??= await this.#connect()
     const steps = kept.load.finish()
-    for (;;) {
-      const next = await steps.next()
-      if (next.done === true) {
-        this.#conclude(next.value)
-        break
-      }
+    let next = await steps.next()
+    for (; next.done !== true; next = await steps.next()) {
+      this.#noteLacks(kept) // nobody else hears of them
       yield { step: `putting ${spec.database} in its place`, substep: next.value }
     }
-    yield { ...this.#progress(), durable: true }
+    const aside = next.value
+    this.#conclude()
+    const told = `the database ${spec.database} of before is kept as ${aside ?? ''}`
+    if (aside !== null) this.#ctx.log('info', told)
+    yield { ...this.#progress(), ...(aside === null ? {} : { step: told, substep: '' }), durable: true }
   }
 
-  /** The load is given up: nothing of it stays. */
+  /** The load is given up: nothing of it stays, but where it has its name already. */
   async undo(): Promise<void> {
-    if (this.slot.phase !== 'load') return
+    if (this.slot.phase === 'done') return
     this.#ctx.forget(this.#key) // its own connection would be in the way
     await using load = await this.#connect()
     await load.undo()
@@ -174,6 +178,7 @@ export class DatabaseLoad {
       pending = 0
       // What was only passed over, or is not complete yet, would be done again: no step ends there.
       if ((await this.#commit(open)) <= held) continue
+      this.#noteLacks(kept)
       yield this.#progress(open.at.plain)
     }
     open.prove()
@@ -209,10 +214,9 @@ export class DatabaseLoad {
     }
   }
 
-  #conclude(aside: string | null): void {
-    const { spec, index } = this.#which
+  #conclude(): void {
+    const { index } = this.#which
     this.#noteLacks(this.#keep())
-    if (aside !== null) this.#ctx.log('info', `the database ${spec.database} of before is kept as ${aside}`)
     this.slot.phase = 'done'
     this.#part.status = 'completed'
     this.#part.files = this.#entries.length

@@ -6,8 +6,8 @@ import { START, restoreSpec } from '../restore/slots.ts'
 
 /** Where the load of one database stands. What the database itself says goes before it. */
 export type LoadSlot = {
-  /** `load`: its files are run. `finish`: all of them were; it is given its name. */
-  phase: 'load' | 'finish' | 'done'
+  /** `load`: its files are run. `loaded`: all of them were. `finish`: it is given its name, as all of the job are loaded. */
+  phase: 'load' | 'loaded' | 'finish' | 'done'
   /** The connection that has it, by what a process keeps; another one begins with asking the database. */
   instance: string
   /** The file that is under way, and a place between two of its blocks up to which the database holds it. */
@@ -29,6 +29,9 @@ export function loadSlot(ctx: StageContext, index: number): LoadSlot {
     ...{ reached: { file: 0, at: 0 }, losses: 0, bytes: 0 },
   }))
 }
+
+/** From now on databases take their names: the job is not cancelled any more. */
+export const notePlacing = (ctx: StageContext): void => void ctx.slot('placing', () => ({}))
 
 /** A file of SQL in the archive, in the order of loading. */
 export interface SqlEntry {
