@@ -1,5 +1,5 @@
 import type { Stage, StageContext, StageFactory } from '../engine/stage.ts'
-import { BackupError } from '../lib/errors.ts'
+import { asBackupError, BackupError } from '../lib/errors.ts'
 import { DatabaseLoad } from './load/load-database.ts'
 import { databasesToLoad, loadSlot, notePlacing } from './load/slots.ts'
 import type { Parts } from './parts.ts'
@@ -26,9 +26,9 @@ export const loadStage: StageFactory<Parts> = (parts): Stage => ({
       }
       for (const load of loads) if (load.slot.phase === 'finish') yield* load.finish()
     } catch (error) {
-      if (error instanceof BackupError && error.retry === 'never' && !OURS.has(error.code))
-        throw whole(error, await takeBack(ctx, loads))
-      throw error
+      const told = asBackupError(error, '')
+      if (told.retry !== 'never' || told.code === 'LEASE_LOST') throw error
+      throw whole(told, await takeBack(ctx, loads))
     }
     ctx.forget('archive')
     if (FILES.manifest in ctx.job.files) ctx.drop(FILES.manifest)
@@ -38,9 +38,6 @@ export const loadStage: StageFactory<Parts> = (parts): Stage => ({
     if (left.length > 0) ctx.warn('not_restored', `what was loaded for ${left.join(', ')} could not be taken back`)
   },
 })
-
-/** What ends a step, and not the load. */
-const OURS: ReadonlySet<string> = new Set(['LEASE_LOST', 'CANCELLED', 'INTERNAL', 'STATE_DAMAGED', 'WORK_FILE_LOST'])
 
 function openLoads(parts: Parts, ctx: StageContext): DatabaseLoad[] {
   const spec = restoreSpec(ctx)

@@ -175,18 +175,19 @@ describe.skipIf(!hasPostgres)('a load that is given up', () => {
     expect(await isThere('early')).toBe(false)
   })
 
-  test('is cleared away by the next one', async () => {
+  test('is not cleared away by the next one: it may be in use', async () => {
     await make('next')
     {
       await using load = await PostgresLoad.open(orderFor(server, 'next'))
       await drive(load, files.slice(0, -1))
     }
-    const { standing } = await loaded(orderFor(server, 'next', { id: 'load-2' }), files)
-    expect(standing).toEqual({ file: 0, at: 0 })
-    expect(definitions(server, 'next')).toBe(definitions(server, 'shop'))
+    const before = definitions(server, 'next')
+    const said = { code: 'TARGET_EXISTS', message: expect.stringContaining('restore load-1') as string }
+    await expect(loaded(orderFor(server, 'next', { id: 'load-2' }), files)).rejects.toMatchObject(said)
+    expect(definitions(server, 'next')).toBe(before)
   })
 
-  test('and not halfway: whoever was cut while clearing it away begins anew', { timeout: 200_000 }, async () => {
+  test('goes whole: whoever was cut while clearing it away begins anew', { timeout: 200_000 }, async () => {
     await make('half')
     await using wire = await Wire.to(server)
     const order = orderFor(server, 'half')

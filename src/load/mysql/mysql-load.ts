@@ -101,7 +101,7 @@ export class MysqlLoad implements SqlLoad {
       await session.run(`USE ${identifier(this.#into)}`)
       return await this.#goOn(mark)
     }
-    if (there && mark === null && !isEmpty(await contentsOf(session, this.#into))) throw this.#notEmpty()
+    if (there && !isEmpty(await contentsOf(session, this.#into))) throw this.#notEmpty(mark?.id ?? '')
     const made: string[] = []
     try {
       await this.#begin(there, made)
@@ -110,8 +110,6 @@ export class MysqlLoad implements SqlLoad {
       throw error
     }
     await session.run(`USE ${identifier(this.#into)}`)
-    // What a load that was given up has left: all of it is of that load.
-    if (mark !== null) await emptyDatabase(session, this.#into)
     await makeMark(session, this.#into, id, !there || (mark?.made ?? false))
     return { file: 0, at: 0 }
   }
@@ -166,8 +164,14 @@ export class MysqlLoad implements SqlLoad {
     return `GRANT ALL PRIVILEGES ON ${identifier(`${pattern}%`)}.* TO the account`
   }
 
-  #notEmpty(): BackupError {
+  /** `left`: the load that has left its marker there; what it has left may be in use by now: that is for people to say. */
+  #notEmpty(left: string): BackupError {
     const { mode } = this.#order
+    if (left !== '') {
+      const what = `the database ${this.#into} holds what the restore ${left} has left, which is not whole`
+      const hint = 'Go on with that restore (ratchet restore --resume), cancel it, or drop the database.'
+      return new BackupError('TARGET_EXISTS', what, { hint })
+    }
     return new BackupError('TARGET_EXISTS', `the database ${this.#into} is not empty`, {
       hint:
         mode === 'new'

@@ -110,13 +110,24 @@ export async function makeReady(order: LoadOrder, { session, database, marker }:
     await unlimit(session, database, id)
     return made
   }
+  if (marker.id !== id) await refuseLeft(session, database.name, marker.id)
   await unlimit(session, database, id)
   if (marker.id === id && marker.phase !== 'emptying') return marker
-  if (marker.id !== id && marker.phase === 'swapping')
-    throw occupied(database.name, 'what another restore has put there')
   const taken = await marker.become(session, id, 'emptying', { file: 0, at: 0 })
   await dropAllIn(session, marker.kept)
   return taken.become(session, id, 'loading')
+}
+
+/** What another load has left may be in use by now: that is for people to say. */
+async function refuseLeft(session: PostgresSession, name: string, id: string): Promise<void> {
+  if ((await firstThingIn(session)) === null) return
+  throw new BackupError(
+    'TARGET_EXISTS',
+    `the database ${name} holds what the restore ${id} has left, which is not whole`,
+    {
+      hint: 'Go on with that restore (ratchet restore --resume), cancel it, or drop the database.',
+    },
+  )
 }
 
 /** The number that said who made it has done its duty. */
