@@ -4,6 +4,7 @@ import { choiceOf } from './places.ts'
 import { megabytes, type Row } from './report.ts'
 import { stepOverHttp, type Stepped } from './server.ts'
 import { median, quantile } from './stats.ts'
+import { tireDisk } from './tired-disk.ts'
 
 /** A server stepped over HTTP: how long a step takes, whether it stays so, what memory it needs. */
 
@@ -54,9 +55,12 @@ export interface FlatCase {
   readonly unit: 'entries' | 'bytes'
   readonly per: number
   readonly label: string
+  /** It writes more than the disk takes at its first speed. */
+  readonly long?: true
 }
 
 export async function flat(kind: FlatCase): Promise<Row[]> {
+  const alone = kind.long === true ? tireDisk() : []
   const stepped = await stepOverHttp(choiceOf(kind.corpus, kind.level, '200ms', '-flat'), 200)
   const values = costs(stepped.steps, kind.unit, kind.per)
   const { first, last, ratio: growth } = flatness(values)
@@ -65,7 +69,7 @@ export async function flat(kind: FlatCase): Promise<Row[]> {
     {
       bench: kind.bench,
       what: `${kind.label}: median over the last tenth of the packing steps against the first tenth`,
-      figures: `${values.length} steps, first ${first.toFixed(2)} ms, last ${last.toFixed(2)} ms`,
+      figures: `${values.length} steps, first ${first.toFixed(2)} ms, last ${last.toFixed(2)} ms${shown(alone)}`,
       result: `${growth.toFixed(3)} ×`,
       bar: '≤ 1.1 ×',
       met: growth <= 1.1,
@@ -74,6 +78,11 @@ export async function flat(kind: FlatCase): Promise<Row[]> {
     memoryRow(kind.bench, `server and worker over ${kind.corpus}`, stepped, RSS_BAR, command),
   ]
 }
+
+const shown = (speeds: readonly number[]): string =>
+  speeds.length === 0
+    ? ''
+    : `; the disk alone before: ${Math.round(speeds[0] ?? 0)} MB/s at first, ${Math.round(speeds.at(-1) ?? 0)} after ${speeds.length} GB`
 
 export async function million(corpus: CorpusName): Promise<Row[]> {
   const stepped = await stepOverHttp(choiceOf(corpus, 6, '1s'), 1000)
