@@ -14,10 +14,7 @@ import { MysqlStatements } from './statements.ts'
 import { checkKeepable } from './planned.ts'
 import { Swap } from './swap.ts'
 
-/**
- * What a load wants of its connection, beside what every connection of ours has: to wait for a table that others use for
- * seconds only, and to be asked for nothing that a killed server could not have lost anyway.
- */
+/** Beside what every connection of ours has: a table that others use is waited for seconds only, as a step is short. */
 const PINS = ['SET SESSION lock_wait_timeout = 5', 'SET SESSION innodb_lock_wait_timeout = 5']
 /** What is not the statement in a packet. Bytes. */
 const PACKET_REST = 1024
